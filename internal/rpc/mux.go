@@ -1,0 +1,364 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+
+	"github.com/cocaine/cocaine-go/internal/hpack"
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+)
+
+// A Call is one invocation of a service's method. It is valid until the method
+// returns.
+type Call struct {
+	Method  *idl.Message
+	Args    []byte // the arguments, a msgpack array
+	NArgs   int    // how many there are
+	Headers []hpack.Header
+	Trace   Trace
+	Peer    net.Addr
+
+	echo []byte
+}
+
+// Reader reads the arguments, the first one first.
+func (c *Call) Reader() msgpack.Reader {
+	r := msgpack.NewReader(c.Args)
+	r.Array()
+	return r
+}
+
+// Functions that serve a method. The result is the args array of the answer, nil
+// for an empty one. An error is sent as an error message, coded by AsError.
+type (
+	// UnaryFunc serves a method that answers once.
+	UnaryFunc func(ctx context.Context, c *Call) (result []byte, err error)
+	// MuteFunc serves a method that has no answer. Its error is logged.
+	MuteFunc func(ctx context.Context, c *Call) error
+	// StreamFunc serves a method whose channel lives on. ctx ends when the client
+	// goes away or revokes the channel. If it returns nil without having closed
+	// its half, the stream is closed for it (close, or value []); an error is sent.
+	StreamFunc func(ctx context.Context, c *Call, s *Stream) error
+)
+
+// MuxOptions configure a Mux.
+type MuxOptions struct {
+	// Authorize, if not nil, is asked before each method runs. Its error is the
+	// answer. It must not block.
+	Authorize func(c *Call) error
+	// Log receives panics and failures of mute methods. If nil, nothing is logged.
+	Log *slog.Logger
+}
+
+type methodKind int
+
+const (
+	unbound methodKind = iota
+	inline
+	unary
+	mute
+	stream
+	raw
+)
+
+type method struct {
+	kind   methodKind
+	msg    *idl.Message
+	unary  UnaryFunc
+	mute   MuteFunc
+	stream StreamFunc
+	raw    Acceptor
+}
+
+// A Mux is the Acceptor of a service: it finds the method of a channel's first
+// frame, checks it against the protocol and runs the function bound to it. Bind
+// all methods before the Mux is used; afterwards it is read only.
+type Mux struct {
+	proto   *idl.Protocol
+	opts    MuxOptions
+	log     *slog.Logger
+	methods map[uint64]*method
+}
+
+// NewMux makes a Mux for a protocol, with nothing bound but the control messages
+// ping and revoke.
+func NewMux(p *idl.Protocol, o MuxOptions) *Mux {
+	m := &Mux{proto: p, opts: o, log: o.Log, methods: make(map[uint64]*method)}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	for i := range p.Messages {
+		m.methods[p.Messages[i].ID] = &method{msg: &p.Messages[i]}
+	}
+	return m
+}
+
+// Protocol is the protocol the Mux serves.
+func (m *Mux) Protocol() *idl.Protocol { return m.proto }
+
+// Inline binds a method that answers at once. It runs on the reader goroutine and
+// must not block.
+func (m *Mux) Inline(name string, f UnaryFunc) {
+	e := m.bind(name, inline)
+	e.unary = f
+}
+
+// Unary binds a method that may take its time. It runs in a goroutine of its own;
+// SessionOptions.Calls bounds how many run at once.
+func (m *Mux) Unary(name string, f UnaryFunc) {
+	e := m.bind(name, unary)
+	e.unary = f
+}
+
+// Mute binds a method without an answer. It runs on the reader goroutine, in the
+// order of the frames, and must not block.
+func (m *Mux) Mute(name string, f MuteFunc) {
+	e := m.bind(name, mute)
+	e.mute = f
+}
+
+// Stream binds a method whose channel lives on. It runs in a goroutine of its own.
+func (m *Mux) Stream(name string, f StreamFunc) {
+	e := m.bind(name, stream)
+	e.stream = f
+}
+
+// Raw binds a method to an Acceptor, which gets its first frame as it is.
+func (m *Mux) Raw(name string, a Acceptor) {
+	e := m.bind(name, raw)
+	e.raw = a
+}
+
+// bind panics on a method the protocol does not have: a mistake of the program.
+func (m *Mux) bind(name string, k methodKind) *method {
+	msg := m.proto.Method(name)
+	if msg == nil {
+		panic(fmt.Sprintf("cannot bind %q: protocol %s has no such method", name, m.proto.Name))
+	}
+	e := m.methods[msg.ID]
+	e.kind = k
+	return e
+}
+
+// Accept dispatches the first frame of a channel. It implements Acceptor.
+func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
+	e := m.methods[f.Type]
+	if e == nil || e.kind == unbound {
+		return m.control(b, s, ch, f, e)
+	}
+	if e.kind == raw && m.opts.Authorize == nil {
+		return e.raw.Accept(b, s, ch, f)
+	}
+	c := &Call{Method: e.msg, Args: f.Args, Headers: f.Headers, Peer: s.conn.RemoteAddr()}
+	if err := m.prepare(c, e); err != nil {
+		return m.refuse(b, s, ch, e, err)
+	}
+	switch e.kind {
+	case raw:
+		return e.raw.Accept(b, s, ch, f)
+	case inline:
+		m.inline(b, s, ch, e, c)
+	case mute:
+		if err := m.guardMute(e, c); err != nil {
+			m.log.Warn("cannot serve "+e.msg.Name, "peer", c.Peer, "cause", err)
+		}
+	default:
+		return m.spawn(s, ch, e, c)
+	}
+	return nil
+}
+
+// prepare reads what every method needs and asks for permission.
+func (m *Mux) prepare(c *Call, e *method) (err error) {
+	r := msgpack.NewReader(c.Args)
+	c.NArgs = r.Array()
+	if c.Trace, err = ParseTrace(c.Headers); err != nil {
+		return badArgs(e.msg.Name, err)
+	}
+	c.echo = c.Trace.Append(nil)
+	if m.opts.Authorize != nil {
+		return m.opts.Authorize(c)
+	}
+	return nil
+}
+
+// refuse answers a call that is not going to run. What the client may still send
+// on the channel is swallowed.
+func (m *Mux) refuse(b *Batch, s *Session, ch uint64, e *method, err error) Receiver {
+	if e.msg.Reply.Kind == idl.ReplyMute {
+		m.log.Warn("cannot serve "+e.msg.Name, "peer", s.conn.RemoteAddr(), "cause", err)
+		return nil
+	}
+	s.Violation(b, ch, AsError(err))
+	return Discard(e.msg.Next)
+}
+
+func (m *Mux) inline(b *Batch, s *Session, ch uint64, e *method, c *Call) {
+	result, err := m.guardUnary(context.Background(), e, c)
+	if err != nil {
+		_ = s.Send(b, ch, idl.Error, AppendError(nil, AsError(err)), c.echo)
+		return
+	}
+	_ = s.Send(b, ch, idl.Value, result, c.echo)
+}
+
+// spawn runs a method in a goroutine of its own.
+func (m *Mux) spawn(s *Session, ch uint64, e *method, c *Call) Receiver {
+	c.Args = append([]byte(nil), c.Args...)
+	c.Headers = append([]hpack.Header(nil), c.Headers...)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	st := &Stream{s: s, id: ch, echo: c.echo, wake: make(chan struct{}, 1),
+		recv: open(e.msg.Next), send: open(e.msg.Reply.Node), cancel: cancel}
+	var r Receiver = st
+	if st.recv == nil {
+		st.err = io.EOF
+		// The client may send nothing more, but the method still has to learn
+		// when it goes away.
+		r = goneReceiver{cancel}
+	}
+	if s.calls.Add(1) >= int64(s.opts.Calls) {
+		s.Pause()
+	}
+	s.register(ch, r) // before the goroutine can end and forget it
+	s.wg.Go(func() {
+		defer cancel(nil)
+		m.serve(ctx, e, c, st)
+		if s.calls.Add(-1) == int64(s.opts.Calls)-1 {
+			s.Resume()
+		}
+		s.forget(ch)
+	})
+	return registered{}
+}
+
+// serve runs the method and sees that the channel gets its end.
+func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
+	if e.kind == unary {
+		result, err := m.guardUnary(ctx, e, c)
+		if err != nil {
+			st.finish(err)
+			return
+		}
+		st.s.awaitRoom(ctx.Done())
+		_ = st.sendNow(nil, idl.Value, result, st.echo)
+		return
+	}
+	st.finish(m.guardStream(ctx, e, c, st))
+}
+
+// finish sends the last message of a served stream, unless it was sent already.
+func (st *Stream) finish(err error) {
+	st.mu.Lock()
+	st.queue, st.bytes = nil, 0
+	st.release(0)
+	n := st.send
+	st.mu.Unlock()
+	if n == nil {
+		return
+	}
+	if err != nil {
+		if msg := named(n, "error"); msg != nil {
+			_ = st.sendNow(nil, msg.ID, AppendError(nil, AsError(err)), st.echo)
+		}
+		return
+	}
+	for _, name := range []string{"close", "value"} {
+		if msg := named(n, name); msg != nil {
+			_ = st.sendNow(nil, msg.ID, nil, st.echo)
+			return
+		}
+	}
+}
+
+// goneReceiver stands for a client that may send nothing more.
+type goneReceiver struct{ cancel context.CancelCauseFunc }
+
+func (g goneReceiver) Receive(*Batch, *Frame) bool { return true }
+func (g goneReceiver) Lost(_ *Batch, err error)    { g.cancel(err) }
+
+// A panicking method costs its caller an error and nobody else anything.
+func (m *Mux) recovered(e *method, err *error) {
+	if p := recover(); p != nil {
+		m.log.Error("panic in "+m.proto.Name+"."+e.msg.Name, "panic", p, "stack", string(debug.Stack()))
+		*err = Errorf(idl.CategoryDispatch, idl.DispatchUncaught, "%s: internal error", e.msg.Name)
+	}
+}
+
+func (m *Mux) guardUnary(ctx context.Context, e *method, c *Call) (result []byte, err error) {
+	defer m.recovered(e, &err)
+	return e.unary(ctx, c)
+}
+
+func (m *Mux) guardStream(ctx context.Context, e *method, c *Call, st *Stream) (err error) {
+	defer m.recovered(e, &err)
+	return e.stream(ctx, c, st)
+}
+
+func (m *Mux) guardMute(e *method, c *Call) (err error) {
+	defer m.recovered(e, &err)
+	return e.mute(context.Background(), c)
+}
+
+// control serves the control messages, which live at the top of every root
+// protocol (docs/PROTOCOL.md, Control messages).
+func (m *Mux) control(b *Batch, s *Session, ch uint64, f *Frame, e *method) Receiver {
+	switch f.Type {
+	case idl.Ping:
+		_ = s.Send(b, ch, idl.Value, nil, nil)
+	case idl.Revoke:
+		m.revoke(b, s, ch, f)
+	default:
+		if e != nil && e.msg.Reply.Kind == idl.ReplyMute {
+			return Discard(e.msg.Next)
+		}
+		s.Violation(b, ch, Errorf(idl.CategoryDispatch, idl.DispatchUnbound,
+			"%s has no method %d", m.proto.Name, f.Type))
+		if e != nil {
+			return Discard(e.msg.Next)
+		}
+	}
+	return nil
+}
+
+func (m *Mux) revoke(b *Batch, s *Session, ch uint64, f *Frame) {
+	r := msgpack.NewReader(f.Args)
+	r.Array()
+	target := r.Uint()
+	r.Array()
+	cause := &Error{Category: int(r.Int()), Code: int(r.Int()), Message: "channel was revoked"}
+	if err := r.Err(); err != nil {
+		s.Violation(b, ch, badArgs("revoke", err))
+		return
+	}
+	if recv := s.take(target); recv != nil {
+		recv.Lost(b, cause)
+	}
+	_ = s.Send(b, ch, idl.Value, nil, nil)
+}
+
+// Discard returns a Receiver that swallows what the peer still sends on a channel
+// in the given state, nil if it may send nothing.
+func Discard(n *idl.Node) Receiver {
+	if open(n) == nil {
+		return nil
+	}
+	return &discard{n}
+}
+
+type discard struct{ n *idl.Node }
+
+func (d *discard) Receive(_ *Batch, f *Frame) bool {
+	m := d.n.Lookup(f.Type)
+	if m == nil {
+		return true
+	}
+	d.n = next(d.n, m)
+	return d.n == nil
+}
+
+func (d *discard) Lost(*Batch, error) {}

@@ -1,0 +1,517 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/hpack"
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/wire"
+)
+
+// A Frame is what a Receiver gets: one message of its channel. Its contents
+// belong to the session and are valid during the call only.
+type Frame struct {
+	Type    uint64
+	Args    []byte         // the arguments, a msgpack array, verbatim
+	Headers []hpack.Header // decoded; nil for a frame without headers
+}
+
+// A Receiver takes the frames of one channel whose receiving half is open.
+type Receiver interface {
+	// Receive handles one frame. done says that the peer may send nothing more
+	// on the channel: its receiving half is closed.
+	Receive(b *Batch, f *Frame) (done bool)
+	// Lost says that no further frame will come, because the session ended or
+	// the channel was revoked. The error is the cause.
+	Lost(b *Batch, err error)
+}
+
+// An Acceptor takes the first frame of each channel that the peer opens.
+type Acceptor interface {
+	// Accept returns the Receiver of the channel's further frames, or nil if the
+	// peer may send no more.
+	Accept(b *Batch, s *Session, channel uint64, f *Frame) Receiver
+}
+
+// SessionOptions configure a session. The zero value is ready.
+type SessionOptions struct {
+	// Limits bound what the peer may send. Zero fields mean 64 MiB and depth 32.
+	Limits wire.Limits
+	// Acceptor takes the channels that the peer opens. Without one the peer may
+	// open none, as suits a pure client.
+	Acceptor Acceptor
+	// Buffer is the number of bytes of output beyond which those who feed the
+	// session have to wait. If zero, 4 MiB.
+	Buffer int
+	// Stall is how long the peer may take no byte before it is cut off. If zero,
+	// 30 s.
+	Stall time.Duration
+	// Channels bounds the channels whose receiving half is open. If zero, 131072.
+	Channels int
+	// Calls bounds the methods of one session that run at once in goroutines of
+	// a Mux; the reader waits while so many run. If zero, 256.
+	Calls int
+	// Log receives what the session has to say. If nil, nothing is logged.
+	Log *slog.Logger
+	// Stats, if not nil, is shared by the sessions of a server.
+	Stats *Stats
+}
+
+func (o SessionOptions) withDefaults() SessionOptions {
+	if o.Limits.MaxFrame <= 0 {
+		o.Limits.MaxFrame = 64 << 20
+	}
+	if o.Buffer <= 0 {
+		o.Buffer = 4 << 20
+	}
+	if o.Stall <= 0 {
+		o.Stall = 30 * time.Second
+	}
+	if o.Channels <= 0 {
+		o.Channels = 1 << 17
+	}
+	if o.Calls <= 0 {
+		o.Calls = 256
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Stats == nil {
+		o.Stats = new(Stats)
+	}
+	return o
+}
+
+// Stats count what happens on sessions. All fields may be read at any time.
+type Stats struct {
+	Sessions   atomic.Int64  // open now
+	FramesIn   atomic.Uint64 // frames received
+	LateFrames atomic.Uint64 // frames on recently closed channels, dropped
+	Violations atomic.Uint64 // protocol mistakes answered with an error frame
+	Malformed  atomic.Uint64 // sessions ended by broken framing
+	Stalled    atomic.Uint64 // sessions ended because the peer stopped reading
+}
+
+// recent is how many closed channels a session remembers, to tell a late frame
+// from a mistake.
+const recent = 256
+
+const (
+	minReadBuffer = 4 << 10
+	maxReadBuffer = 64 << 10
+)
+
+// Session is one connection. NewSession makes it, Run works it.
+type Session struct {
+	conn net.Conn
+	opts SessionOptions
+	log  *slog.Logger
+	done chan struct{}
+	wg   sync.WaitGroup // writer goroutine, Mux handlers
+	out  output
+
+	// mu guards the fields below and those of out. It is a leaf: no callback and
+	// no system call is made under it.
+	mu     sync.Mutex
+	table  map[uint64]Receiver // channels whose receiving half is open
+	max    uint64              // the highest channel id opened by either side
+	closed [recent]uint64      // closed[id%recent] == id: closed a short while ago
+	err    error               // why the session ended
+	resume chan struct{}       // closed when pauses drops to 0; nil when nobody waits
+
+	pauses atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
+
+	// Owned by the reader goroutine.
+	scanner wire.Scanner
+	headers hpack.Table
+	hdrs    []hpack.Header
+	frame   Frame
+	buf     []byte
+	r, w    int
+	batch   Batch
+
+	calls atomic.Int64   // Mux handlers running now
+	ended chan struct{} // closed when the goroutine of Start is done
+}
+
+// NewSession wraps a connection. Nothing happens until Run is called, but frames
+// may be sent.
+func NewSession(conn net.Conn, opts SessionOptions) *Session {
+	o := opts.withDefaults()
+	s := &Session{
+		conn:    conn,
+		opts:    o,
+		log:     o.Log,
+		done:    make(chan struct{}),
+		table:   make(map[uint64]Receiver),
+		scanner: wire.NewScanner(o.Limits),
+	}
+	s.out.init(s)
+	return s
+}
+
+// Run reads and dispatches until the session ends, because the peer closed it,
+// it broke, Close was called or ctx ended. It returns when every goroutine of the
+// session has ended. The error wraps ErrClosed or ErrDisconnected.
+func (s *Session) Run(ctx context.Context) error {
+	s.opts.Stats.Sessions.Add(1)
+	stop := context.AfterFunc(ctx, func() { s.fail(ErrClosed) })
+	s.read()
+	stop()
+	s.lose()
+	s.batch.flush(s.done)
+	s.wg.Wait()
+	s.opts.Stats.Sessions.Add(-1)
+	return s.Err()
+}
+
+// Close ends the session. Buffered output that the peer has not taken is lost.
+// It does not wait for Run.
+func (s *Session) Close() error {
+	s.fail(ErrClosed)
+	return nil
+}
+
+// Done is closed when the session has ended.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err is why the session ended, nil while it lives.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// RemoteAddr is the peer's address.
+func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
+
+// fail ends the session; the first cause wins.
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.err = err
+	close(s.done)
+	s.out.abandon()
+	s.mu.Unlock()
+	s.conn.Close()
+}
+
+// lose tells every open channel that the session is over. Nothing can be added
+// to the table any more, because err is set.
+func (s *Session) lose() {
+	s.mu.Lock()
+	err := s.err
+	table := s.table
+	s.table = make(map[uint64]Receiver) // handlers that end later still forget their channels
+	s.mu.Unlock()
+	cause := error(lostError(rootCause(err)))
+	for _, r := range table {
+		r.Lost(&s.batch, fmt.Errorf("%w: %w", cause, err))
+	}
+}
+
+// rootCause strips the session's own sentinel from an end-of-session error.
+func rootCause(err error) error {
+	if errors.Is(err, ErrClosed) || errors.Is(err, ErrStalled) {
+		return context.Canceled
+	}
+	return err
+}
+
+// read is the reader's loop.
+func (s *Session) read() {
+	s.buf = make([]byte, minReadBuffer)
+	for {
+		if !s.drainInput() {
+			return
+		}
+		s.batch.flush(s.done)
+		if !s.awaitResume() || !s.fill() {
+			return
+		}
+	}
+}
+
+// drainInput dispatches every whole frame in the buffer.
+func (s *Session) drainInput() bool {
+	for s.r < s.w {
+		f, n, err := s.scanner.Next(s.buf[s.r:s.w])
+		if err != nil {
+			if errors.Is(err, wire.ErrShort) {
+				return true
+			}
+			s.malformed(err)
+			return false
+		}
+		s.r += n
+		if !s.dispatch(f) {
+			return false
+		}
+		if len(s.batch.full) > 0 || s.pauses.Load() > 0 {
+			s.batch.flush(s.done)
+			if !s.awaitResume() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// fill makes room and reads once. It blocks while there is nothing to read.
+func (s *Session) fill() bool {
+	s.makeRoom()
+	n, err := s.conn.Read(s.buf[s.w:])
+	s.w += n
+	if err != nil {
+		if n > 0 {
+			s.drainInput()
+			s.batch.flush(s.done)
+		}
+		if errors.Is(err, io.EOF) && s.w > s.r {
+			err = io.ErrUnexpectedEOF
+		}
+		s.fail(fmt.Errorf("%w: %w", ErrDisconnected, err))
+		return false
+	}
+	return true
+}
+
+// makeRoom moves a partial frame to the front and grows the buffer, up to
+// maxReadBuffer for speed and beyond only as far as bytes have really arrived: a
+// claimed length alone allocates nothing.
+func (s *Session) makeRoom() {
+	if s.r == s.w {
+		s.r, s.w = 0, 0
+		if cap(s.buf) > maxReadBuffer {
+			s.buf = make([]byte, maxReadBuffer)
+		}
+		return
+	}
+	if s.r > 0 && (s.w == len(s.buf) || s.r > len(s.buf)/2) {
+		s.w = copy(s.buf, s.buf[s.r:s.w])
+		s.r = 0
+	}
+	if s.w == len(s.buf) {
+		next := make([]byte, min(2*len(s.buf), len(s.buf)+(8<<20)))
+		s.w = copy(next, s.buf[s.r:s.w])
+		s.r, s.buf = 0, next
+	}
+}
+
+// malformed ends the session after input that can not be resynchronised.
+func (s *Session) malformed(err error) {
+	s.opts.Stats.Malformed.Add(1)
+	s.log.Warn("closing connection: malformed input", "peer", s.conn.RemoteAddr(), "cause", err)
+	s.fail(fmt.Errorf("%w: %w", ErrDisconnected, err))
+}
+
+// dispatch hands one frame to its channel. It returns false when the session
+// cannot go on.
+func (s *Session) dispatch(f wire.Frame) bool {
+	s.frame = Frame{Type: f.Type, Args: f.Args}
+	if len(f.Headers) > 1 { // one byte is an empty array
+		var err error
+		s.hdrs, err = s.headers.Decode(s.hdrs[:0], f.Headers)
+		if err != nil {
+			s.malformed(err)
+			return false
+		}
+		s.frame.Headers = s.hdrs
+	}
+	s.mu.Lock()
+	r, ok := s.table[f.Channel]
+	if ok {
+		s.mu.Unlock()
+		if r.Receive(&s.batch, &s.frame) {
+			s.forget(f.Channel)
+		}
+		return true
+	}
+	fresh := f.Channel > s.max && s.opts.Acceptor != nil
+	late := s.closed[f.Channel%recent] == f.Channel && f.Channel != 0
+	crowded := len(s.table) >= s.opts.Channels
+	if fresh {
+		s.max = f.Channel
+	} else {
+		s.closed[f.Channel%recent] = f.Channel // answer once, drop what follows
+	}
+	s.mu.Unlock()
+	switch {
+	case fresh && crowded:
+		s.Violation(&s.batch, f.Channel, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
+		s.forget(f.Channel)
+	case fresh:
+		s.accept(f.Channel)
+	case late, s.opts.Acceptor == nil, f.Type == idl.Error:
+		s.opts.Stats.LateFrames.Add(1)
+	default:
+		s.Violation(&s.batch, f.Channel, Errorf(idl.CategoryDispatch, idl.DispatchRevoked,
+			"channel %d is not open", f.Channel))
+	}
+	return true
+}
+
+func (s *Session) accept(channel uint64) {
+	r := s.opts.Acceptor.Accept(&s.batch, s, channel, &s.frame)
+	if _, ok := r.(registered); ok {
+		return
+	}
+	s.register(channel, r)
+}
+
+// registered is returned by an Acceptor of this package that has called register
+// itself.
+type registered struct{ Receiver }
+
+// register opens the receiving half of a channel, or closes it for a nil Receiver.
+func (s *Session) register(channel uint64, r Receiver) {
+	s.mu.Lock()
+	if r != nil {
+		s.table[channel] = r
+	} else {
+		s.closed[channel%recent] = channel
+	}
+	s.mu.Unlock()
+}
+
+// forget closes the receiving half of a channel. Frames that still come are late.
+func (s *Session) forget(channel uint64) {
+	s.mu.Lock()
+	delete(s.table, channel)
+	s.closed[channel%recent] = channel
+	s.mu.Unlock()
+}
+
+// Forget closes the receiving half of a channel from this side: whatever the peer
+// still sends on it is dropped and counted. The Receiver is not told.
+func (s *Session) Forget(channel uint64) { s.forget(channel) }
+
+// take removes a channel and returns its Receiver, nil if its receiving half is
+// not open.
+func (s *Session) take(channel uint64) Receiver {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.table[channel]
+	if r != nil {
+		delete(s.table, channel)
+		s.closed[channel%recent] = channel
+	}
+	return r
+}
+
+// Violation answers a mistake that left the framing intact with an error frame;
+// the connection stays.
+func (s *Session) Violation(b *Batch, channel uint64, e *Error) {
+	s.opts.Stats.Violations.Add(1)
+	s.log.Debug("protocol violation", "peer", s.conn.RemoteAddr(), "channel", channel, "cause", e)
+	_ = s.Send(b, channel, idl.Error, AppendError(nil, e), nil) // the session may be over: then nobody is left to tell
+}
+
+// Channels is the number of channels whose receiving half is open.
+func (s *Session) Channels() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.table)
+}
+
+// Open opens a channel from this side with its first frame and registers the
+// Receiver of what comes back. Ids rise in the order of the frames on the wire.
+func (s *Session) Open(b *Batch, r Receiver, typ uint64, args, headers []byte) (uint64, error) {
+	s.mu.Lock()
+	if s.err != nil {
+		err := s.err
+		s.mu.Unlock()
+		return 0, err
+	}
+	if len(s.table) >= s.opts.Channels {
+		s.mu.Unlock()
+		return 0, ErrTooManyChannels
+	}
+	s.max++
+	id := s.max
+	if r != nil {
+		s.table[id] = r
+	}
+	s.out.append(b, id, typ, args, headers)
+	s.mu.Unlock()
+	if b == nil {
+		s.flush()
+	}
+	return id, nil
+}
+
+// Send appends a frame to the output. args is a whole msgpack array, nil for an
+// empty one; headers likewise. With a nil batch the frame is written at once.
+// The error is the one the session ended with.
+func (s *Session) Send(b *Batch, channel, typ uint64, args, headers []byte) error {
+	s.mu.Lock()
+	if s.err != nil {
+		err := s.err
+		s.mu.Unlock()
+		return err
+	}
+	s.out.append(b, channel, typ, args, headers)
+	s.mu.Unlock()
+	if b == nil {
+		s.flush()
+	}
+	return nil
+}
+
+// Pause makes the reader wait before the next frame until Resume has been called
+// as often as Pause.
+func (s *Session) Pause() {
+	s.pauses.Add(1)
+}
+
+// Resume takes back one Pause.
+func (s *Session) Resume() {
+	s.mu.Lock()
+	if s.pauses.Add(-1) == 0 && s.resume != nil {
+		close(s.resume)
+		s.resume = nil
+	}
+	s.mu.Unlock()
+}
+
+// awaitResume blocks the reader while the session is paused. It returns false if
+// the session ended meanwhile.
+func (s *Session) awaitResume() bool {
+	for {
+		s.mu.Lock()
+		if s.err != nil {
+			s.mu.Unlock()
+			return false
+		}
+		if s.pauses.Load() <= 0 {
+			s.mu.Unlock()
+			return true
+		}
+		if s.resume == nil {
+			s.resume = make(chan struct{})
+		}
+		c := s.resume
+		s.mu.Unlock()
+		select {
+		case <-c:
+		case <-s.done:
+		}
+	}
+}
+
+// syscallConn is what a connection with a file descriptor offers.
+type syscallConn interface {
+	SyscallConn() (syscall.RawConn, error)
+}
