@@ -18,20 +18,43 @@ func Skip(b []byte, maxDepth int) (rest []byte, err error) {
 // Extent returns the size of the first value of b, or -1 when there is none that is complete, well-formed and nested
 // no deeper than maxDepth. It is Skip for callers that do not want to know why.
 func Extent(b []byte, maxDepth int) int {
-	return extent(b, 0, maxDepth)
+	if len(b) > 0 && b[0]&0xf0 == tagFixarray && maxDepth > 0 {
+		return extentItems(b, 1, uint64(b[0]&0x0f), maxDepth-1)
+	}
+	return extentItems(b, 0, 1, maxDepth)
 }
 
-// extent returns the position after the value at b[i:], or -1.
-func extent(b []byte, i, depth int) int {
-	if uint(i) >= uint(len(b)) {
-		return -1
-	}
-	c := b[i]
-	if n := int(fixedSizes[c]); n != 0 && (c != tagFixarray && c != tagFixmap || depth > 0) {
-		if i += n; i > len(b) {
+// extentItems returns the position after n values at b[i:], or -1. Every value has at least one byte, so that a false
+// count ends with the input.
+func extentItems(b []byte, i int, n uint64, depth int) int {
+	for ; n > 0; n-- {
+		if uint(i) >= uint(len(b)) {
 			return -1
 		}
-		return i
+		c := b[i]
+		if size := fixedSizes[c]; size != 0 {
+			i += int(size) // past the end is seen by the next turn, or below
+			continue
+		}
+		if c == tagRaw16 && i+2 < len(b) { // what most payloads are
+			i += 3 + (int(b[i+1])<<8 | int(b[i+2]))
+			continue
+		}
+		if i = extentLong(b, i, depth); i < 0 {
+			return -1
+		}
+	}
+	if i > len(b) {
+		return -1
+	}
+	return i
+}
+
+// extentLong returns the position after the value at b[i:], or -1, where its tag alone does not tell.
+func extentLong(b []byte, i, depth int) int {
+	c := b[i]
+	if c&0xf0 == tagFixarray && depth > 0 {
+		return extentItems(b, i+1, uint64(c&0x0f), depth-1)
 	}
 	switch k := tagKinds[c]; k {
 	case KindRaw:
@@ -41,11 +64,8 @@ func extent(b []byte, i, depth int) int {
 		}
 		return i + head + int(n)
 	case KindArray, KindMap:
-		if depth <= 0 {
-			return -1
-		}
 		t, err := readContainerToken(b[i:], Token{Kind: k})
-		if err != nil {
+		if err != nil || depth <= 0 {
 			return -1
 		}
 		return extentItems(b, i+int(t.Size), t.Items, depth-1)
@@ -53,18 +73,7 @@ func extent(b []byte, i, depth int) int {
 	return -1
 }
 
-// extentItems returns the position after n values at b[i:], or -1. Every value has at least one byte, so that a false
-// count ends with the input.
-func extentItems(b []byte, i int, n uint64, depth int) int {
-	for ; n > 0; n-- {
-		if i = extent(b, i, depth); i < 0 {
-			return -1
-		}
-	}
-	return i
-}
-
-// explain walks the value at b[i:] like extent and says what is wrong with it.
+// explain walks the value at b[i:] like Extent and says what is wrong with it.
 func explain(b []byte, i, depth int) (int, error) {
 	t, err := ReadToken(b[i:])
 	if e, ok := err.(*Error); ok {

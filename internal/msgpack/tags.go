@@ -107,7 +107,7 @@ var fixedSizes = buildFixedSizes()
 func buildFixedSizes() (t [256]uint8) {
 	for i := range t {
 		switch {
-		case i <= maxFixint, i >= tagFixintNeg, i == tagNil, i == tagFalse, i == tagTrue, i == tagFixarray, i == tagFixmap:
+		case i <= maxFixint, i >= tagFixintNeg, i == tagNil, i == tagFalse, i == tagTrue:
 			t[i] = 1
 		case i >= tagFixraw && i <= tagFixraw|0x1f:
 			t[i] = uint8(1 + i&0x1f)

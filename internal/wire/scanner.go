@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 
 	"github.com/cocaine/cocaine-go/internal/msgpack"
@@ -60,9 +61,9 @@ func Parse(b []byte, l Limits) (Frame, int, error) {
 //
 // ErrShort means that buf ends inside the frame: call again with a buffer that begins with the same bytes and is
 // longer, at least Need bytes in all. Any other error is an *Error; the stream is lost.
-func (s *Scanner) Next(buf []byte) (Frame, int, error) {
+func (s *Scanner) Next(buf []byte) (f Frame, n int, err error) {
 	if s.pos == 0 {
-		if f, n := scanComplete(buf, s.maxDepth-1); n > 0 && n <= s.maxFrame {
+		if n := scanComplete(buf, s.maxDepth-1, &f); n > 0 && n <= s.maxFrame {
 			s.need = 0
 			return f, n, nil
 		}
@@ -74,44 +75,63 @@ func (s *Scanner) Next(buf []byte) (Frame, int, error) {
 // is none.
 func (s *Scanner) Need() int { return s.need }
 
-// scanComplete is the way of nearly every frame: three or four elements, all there. It returns n == 0 for anything
-// else, to be looked at by resume, which knows every rule.
-func scanComplete(b []byte, depth int) (f Frame, n int) {
+// scanComplete is the way of nearly every frame: three or four elements, all there. It returns 0 for anything else, to
+// be looked at by resume, which knows every rule.
+func scanComplete(b []byte, depth int, f *Frame) int {
 	if len(b) < 4 || b[0] != frameOf4 && b[0] != frameOf3 {
-		return f, 0
+		return 0
 	}
-	i := 1
-	if f.Channel, i = scanUint(b, i); i == 0 {
-		return f, 0
+	var args int
+	if b[1]|b[2] < 0x80 {
+		f.Channel, f.Type, args = uint64(b[1]), uint64(b[2]), 3
+	} else if args = scanNumbers(b, f); args == 0 {
+		return 0
 	}
-	if f.Type, i = scanUint(b, i); i == 0 {
-		return f, 0
+	headers := scanArray(b, args, depth)
+	if headers == 0 {
+		return 0
 	}
-	end := scanArray(b, i, depth)
-	if end == 0 {
-		return f, 0
-	}
-	f.Args = b[i:end:end]
+	f.Args = b[args:headers:headers]
 	if b[0] == frameOf3 {
-		return f, end
+		f.Headers = nil
+		return headers
 	}
-	i, end = end, scanArray(b, end, depth)
+	end := scanArray(b, headers, depth)
 	if end == 0 {
-		return f, 0
+		return 0
 	}
-	f.Headers = b[i:end:end]
-	return f, end
+	f.Headers = b[headers:end:end]
+	return end
 }
 
-// scanUint returns the number at b[i:] and the position after it, 0 if there is none.
+// scanNumbers reads channel and type and returns the position after them, 0 if they are not there.
+func scanNumbers(b []byte, f *Frame) (i int) {
+	if f.Channel, i = scanUint(b, 1); i == 0 {
+		return 0
+	}
+	f.Type, i = scanUint(b, i)
+	return i
+}
+
+// scanUint returns the number at b[i:] and the position after it, 0 if there is none. A connection spends most of its
+// life with channels of two and four bytes.
 func scanUint(b []byte, i int) (uint64, int) {
-	if i >= len(b) {
-		return 0, 0
+	if i+5 > len(b) {
+		return scanAnyUint(b, i)
 	}
-	if c := b[i]; c < 0x80 {
+	switch c := b[i]; {
+	case c < 0x80:
 		return uint64(c), i + 1
+	case c == uint16Tag:
+		return uint64(b[i+1])<<8 | uint64(b[i+2]), i + 3
+	case c == uint32Tag:
+		return uint64(binary.BigEndian.Uint32(b[i+1:])), i + 5
 	}
-	t, err := msgpack.ReadToken(b[i:])
+	return scanAnyUint(b, i)
+}
+
+func scanAnyUint(b []byte, i int) (uint64, int) {
+	t, err := msgpack.ReadToken(b[min(i, len(b)):])
 	if err != nil || t.Kind != msgpack.KindUint {
 		return 0, 0
 	}
@@ -120,7 +140,7 @@ func scanUint(b []byte, i int) (uint64, int) {
 
 // scanArray returns the position after the array at b[i:], 0 if there is none.
 func scanArray(b []byte, i, depth int) int {
-	if i >= len(b) || b[i]&0xf0 != emptyArray && b[i] != array16 && b[i] != array32 {
+	if uint(i) >= uint(len(b)) || b[i]&0xf0 != emptyArray && b[i] != array16 && b[i] != array32 {
 		return 0
 	}
 	if b[i] == emptyArray && depth > 0 {
@@ -133,9 +153,12 @@ func scanArray(b []byte, i, depth int) int {
 	return i + n
 }
 
+// The tags the short way looks for.
 const (
-	array16 = 0xdc
-	array32 = 0xdd
+	array16   = 0xdc
+	array32   = 0xdd
+	uint16Tag = 0xcd
+	uint32Tag = 0xce
 )
 
 // resume goes on with the frame token by token and keeps its place when buf ends. What it decides depends on the bytes
