@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"syscall"
+
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+const sigterm = syscall.SIGTERM
+
+// handshake accepts the first frame of a worker's connection.
+type handshake Engine
+
+// Accept takes [channel, 0, [uuid]]. The channel becomes the worker's control
+// channel. A worker that nobody waits for is hung up on.
+func (h *handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	e := (*Engine)(h)
+	if f.Type != idl.WorkerHandshake {
+		s.Violation(b, channel, rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "worker has no message %d here", f.Type))
+		return nil
+	}
+	r := msgpack.NewReader(f.Args)
+	r.Array()
+	id := r.String()
+	if err := r.Err(); err != nil {
+		e.log.Warn("cannot shake hands with worker", "cause", err)
+		s.Close()
+		return nil
+	}
+	w := e.shaken(b, s, channel, id)
+	if w == nil {
+		e.log.Warn("unknown worker hung up on", "worker", id)
+		s.Close()
+		return nil
+	}
+	return (*control)(w)
+}
+
+// control takes the frames of a worker's control channel.
+type control worker
+
+// Receive takes heartbeats, which are answered at once, and terminate.
+func (c *control) Receive(b *rpc.Batch, f *rpc.Frame) bool {
+	w := (*worker)(c)
+	switch f.Type {
+	case idl.WorkerHeartbeat:
+		w.e.beaten(b, w)
+	case idl.WorkerTerminate:
+		r := msgpack.NewReader(f.Args)
+		n := r.Array()
+		var code int64
+		var text string
+		if n > 0 {
+			code = r.Int()
+		}
+		if n > 1 {
+			text = r.String()
+		}
+		w.e.said(b, w, code, text)
+	default:
+		w.session.Violation(b, w.control, rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound,
+			"control channel has no message %d", f.Type))
+	}
+	return false
+}
+
+// Lost says that the worker's connection ended.
+func (c *control) Lost(b *rpc.Batch, err error) {
+	w := (*worker)(c)
+	w.e.hungUp(b, w, err)
+}
+
+// beaten notes a sign of life and answers it.
+func (e *Engine) beaten(b *rpc.Batch, w *worker) {
+	e.mu.Lock()
+	w.beat = e.at(b.Now())
+	e.mu.Unlock()
+	_ = w.session.Send(b, w.control, idl.WorkerHeartbeat, nil, nil) // a lost session reports itself
+}

@@ -1,0 +1,329 @@
+package engine
+
+import (
+	"encoding/binary"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/hpack"
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+const (
+	// heldLimit is how many bytes of a request may wait with it in the queue
+	// before the reading of its client's connection stops.
+	heldLimit = 1 << 20
+	// keepHeld is the largest buffer a request keeps for its next life.
+	keepHeld = 4 << 10
+	// maxFree bounds the requests kept for reuse.
+	maxFree = 4096
+)
+
+// phase is where a request is in its life.
+type phase uint8
+
+const (
+	queued  phase = iota // waiting for a worker
+	running              // assigned
+	over                 // the client has its last frame; what still comes is swallowed
+)
+
+// A request is one enqueue: the client's channel on one side, the worker's on the
+// other. The two halves are independent (docs/PROTOCOL.md, Streams): it holds its
+// place on the worker until both are closed.
+type request struct {
+	e *Engine
+
+	// Set before the request is shared.
+	client  *rpc.Session
+	channel uint64 // on the client's connection
+	echo    []byte // trace headers for every frame, empty when untraced
+	story   bool   // the client asked who served it and how long it took
+	born    instant
+	timeout time.Duration
+
+	mu            sync.Mutex
+	phase         phase
+	worker        *worker
+	wchannel      uint64 // on the worker's connection
+	clientDone    bool   // nothing more comes from the client
+	workerDone    bool   // nothing more comes from the worker
+	held          []byte // frames that came before the request was assigned
+	invoke        []byte // the arguments of invoke, while queued
+	invokeHeaders []byte
+	paused        bool // held is over its limit, the client's session is paused
+	queueTime     time.Duration
+	runStart      instant
+
+	// Guarded by Engine.mu.
+	settled  bool // the engine has let go of it
+	deadline timer
+	prev     *request // in the queue, or among the worker's requests
+	next     *request
+}
+
+// fromClient and fromWorker are the two sides a request receives frames on.
+type (
+	fromClient request
+	fromWorker request
+)
+
+// Receive passes a frame of the client on to the worker.
+func (c *fromClient) Receive(b *rpc.Batch, f *rpc.Frame) bool {
+	r := (*request)(c)
+	r.mu.Lock()
+	switch {
+	case f.Type == idl.Write && isChunk(f.Args):
+		r.toWorker(b, idl.Write, f.Args)
+		r.mu.Unlock()
+		return false
+	case f.Type == idl.Close:
+		r.toWorker(b, idl.Close, nil)
+	case f.Type == idl.StreamError:
+		r.toWorker(b, idl.StreamError, knownError(f.Args))
+	default:
+		w, channel, was := r.worker, r.wchannel, r.phase
+		r.reject(b, f)
+		r.clientDone = true
+		r.mu.Unlock()
+		if was != over {
+			r.e.abandon(b, r, w, channel)
+		}
+		return true
+	}
+	r.clientDone = true
+	last := r.workerDone && r.phase == running
+	r.mu.Unlock()
+	if last {
+		r.e.settleBoth(b, r)
+	}
+	return true
+}
+
+// reject ends a request whose client broke the protocol of the stream: both sides
+// get the error. Called with mu held.
+func (r *request) reject(b *rpc.Batch, f *rpc.Frame) {
+	e := rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "message %d is not allowed on channel %d", f.Type, r.channel)
+	if f.Type == idl.Write {
+		e = rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of write: want one byte string")
+	}
+	args := rpc.AppendError(nil, e)
+	r.toWorker(b, idl.StreamError, args)
+	r.answer(b, args)
+}
+
+// toWorker forwards a frame, or holds it while there is no worker. Called with mu
+// held.
+func (r *request) toWorker(b *rpc.Batch, typ uint64, args []byte) {
+	switch r.phase {
+	case running:
+		_ = r.worker.session.Send(b, r.wchannel, typ, args, r.headers()) // a lost worker is reported by its own reader
+	case queued:
+		r.hold(typ, args)
+	}
+}
+
+func (r *request) headers() []byte {
+	if len(r.echo) == 0 {
+		return nil
+	}
+	return r.echo
+}
+
+// hold keeps a frame for the time when there is a worker. Called with mu held.
+func (r *request) hold(typ uint64, args []byte) {
+	if args == nil {
+		args = emptyArgs
+	}
+	r.held = append(r.held, byte(typ))
+	r.held = binary.LittleEndian.AppendUint32(r.held, uint32(len(args)))
+	r.held = append(r.held, args...)
+	if len(r.held) > heldLimit && !r.paused {
+		r.paused = true
+		r.client.Pause()
+	}
+}
+
+// unhold sends what was held. Called with mu held, after the request was assigned.
+func (r *request) unhold(b *rpc.Batch) {
+	p := r.held
+	for len(p) > 0 {
+		n := int(binary.LittleEndian.Uint32(p[1:]))
+		_ = r.worker.session.Send(b, r.wchannel, uint64(p[0]), p[5:5+n], r.headers())
+		p = p[5+n:]
+	}
+	r.drop()
+}
+
+// drop forgets what was held. Called with mu held.
+func (r *request) drop() {
+	r.held = r.held[:0]
+	if cap(r.held) > keepHeld {
+		r.held = nil
+	}
+	if r.paused {
+		r.paused = false
+		r.client.Resume()
+	}
+}
+
+var emptyArgs = []byte{0x90}
+
+// Lost says that the client went away with its half open.
+func (c *fromClient) Lost(b *rpc.Batch, err error) {
+	r := (*request)(c)
+	args := rpc.AppendError(nil, rpc.LostError(err))
+	r.mu.Lock()
+	r.toWorker(b, idl.StreamError, args)
+	r.clientDone = true
+	isRunning, w, channel := r.phase == running, r.worker, r.wchannel
+	if isRunning {
+		r.phase = over
+	}
+	r.mu.Unlock()
+	if isRunning {
+		// Nobody waits for the answer: the place on the worker is free. A queued
+		// request stays queued; its worker will see what was sent, then the error.
+		r.e.abandon(b, r, w, channel)
+	}
+}
+
+// Receive passes a frame of the worker on to the client.
+func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
+	r := (*request)(w)
+	r.mu.Lock()
+	if r.phase != running {
+		r.mu.Unlock()
+		return f.Type != idl.Write
+	}
+	switch {
+	case f.Type == idl.Write && isChunk(f.Args):
+		_ = r.client.Send(b, r.channel, idl.Write, f.Args, r.headers())
+		r.mu.Unlock()
+		return false
+	case f.Type == idl.Close:
+		_ = r.client.Send(b, r.channel, idl.Close, nil, r.lastHeaders(b))
+	case f.Type == idl.StreamError:
+		_ = r.client.Send(b, r.channel, idl.StreamError, knownError(f.Args), r.lastHeaders(b))
+	default:
+		e := rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "worker sent message %d on a request", f.Type)
+		if f.Type == idl.Write {
+			e = rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "worker sent a malformed write")
+		}
+		_ = r.client.Send(b, r.channel, idl.StreamError, rpc.AppendError(nil, e), r.lastHeaders(b))
+	}
+	r.workerDone = true
+	last := r.clientDone
+	r.mu.Unlock()
+	if last {
+		r.e.settleBoth(b, r)
+	}
+	return true
+}
+
+// Lost says that the worker's connection ended with the request open.
+func (w *fromWorker) Lost(b *rpc.Batch, err error) {
+	r := (*request)(w)
+	r.e.fail(b, r, discarded(err))
+}
+
+// discarded is what a client learns when its worker died: the transport's code,
+// the original's text.
+func discarded(err error) *rpc.Error {
+	e := *rpc.LostError(err)
+	e.Message = "slave has been discarded"
+	return &e
+}
+
+// answer ends the request towards the client with an error. Called with mu held.
+func (r *request) answer(b *rpc.Batch, errorArgs []byte) {
+	if r.phase == over || r.workerDone {
+		r.phase = over
+		return
+	}
+	r.phase = over
+	_ = r.client.Send(b, r.channel, idl.StreamError, errorArgs, r.lastHeaders(b))
+	r.drop()
+}
+
+// Story headers. A client that sends storyHeader with enqueue gets the others
+// with the last frame of the answer.
+const (
+	StoryHeader   = "x-cocaine-story"
+	WorkerHeader  = "x-cocaine-worker"
+	ReleaseHeader = "x-cocaine-release"
+	QueueHeader   = "x-cocaine-queue-us"
+	RunHeader     = "x-cocaine-run-us"
+)
+
+// lastHeaders are the headers of the last frame to the client. Called with mu held.
+func (r *request) lastHeaders(b *rpc.Batch) []byte {
+	if !r.story {
+		return r.headers()
+	}
+	hs := r.traceHeaders()
+	hs = append(hs, hpack.Header{Name: ReleaseHeader, Value: r.e.o.Release})
+	if r.worker != nil {
+		now := r.e.at(b.Now())
+		hs = append(hs,
+			hpack.Header{Name: WorkerHeader, Value: r.worker.id},
+			hpack.Header{Name: QueueHeader, Value: micros(r.queueTime)},
+			hpack.Header{Name: RunHeader, Value: micros(time.Duration(now - r.runStart))})
+	}
+	return hpack.AppendLiterals(nil, hs)
+}
+
+func (r *request) traceHeaders() []hpack.Header {
+	if len(r.echo) == 0 {
+		return nil
+	}
+	var t hpack.Table
+	hs, _ := t.Decode(nil, r.echo) // our own encoding
+	return hs
+}
+
+func micros(d time.Duration) string { return strconv.FormatInt(max(0, d.Microseconds()), 10) }
+
+// isChunk reports whether args are one byte string, without decoding it: the
+// frame's extent was checked when it was read.
+func isChunk(args []byte) bool {
+	if len(args) < 2 || args[0] != 0x91 {
+		return false
+	}
+	switch t := args[1]; {
+	case t >= 0xa0 && t <= 0xbf, t == 0xda, t == 0xdb, t == 0xd9, t >= 0xc4 && t <= 0xc6:
+		return true
+	}
+	return false
+}
+
+// knownError passes an error on, with a category that the other side may not know
+// replaced by 255 as the original does. Arguments that do not decode become a
+// dispatch error.
+func knownError(args []byte) []byte {
+	e, err := rpc.DecodeError(args)
+	if err != nil {
+		return rpc.AppendError(nil, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "%v", err))
+	}
+	if idl.CategoryName(e.Category) == "" {
+		e.Category = idl.CategoryUnknown
+	}
+	return rpc.AppendError(nil, e)
+}
+
+// decodeEvent reads the arguments of enqueue: [event, tag?]. The tag has no
+// meaning since v0.12.13.
+func decodeEvent(args []byte) (event []byte, err error) {
+	rd := msgpack.NewReader(args)
+	if n := rd.Array(); n < 1 && rd.Err() == nil {
+		return nil, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: event is missing")
+	}
+	event = rd.Bytes()
+	if rd.Err() != nil {
+		return nil, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: %v", rd.Err())
+	}
+	return event, nil
+}

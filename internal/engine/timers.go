@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// instant is a point of monotonic time, counted from the engine's start. Wall
+// clock steps do not touch it.
+type instant time.Duration
+
+// A timer fires once at its instant. It lives inside its owner, so arming one
+// allocates nothing. All timers are guarded by Engine.mu.
+type timer struct {
+	at    instant
+	pos   int // 1 + index in the heap; 0 when not armed
+	owner expirer
+}
+
+// An expirer is what a timer belongs to. expire is called with Engine.mu held.
+type expirer interface{ expire(b *rpc.Batch, t *timer) }
+
+// timers is a binary heap ordered by instant.
+type timers struct {
+	heap []*timer
+	wake chan struct{} // tells the loop that the earliest instant changed
+}
+
+// arm sets a timer, moving it if it was armed already.
+func (ts *timers) arm(t *timer, at instant) {
+	if t.pos != 0 {
+		ts.disarm(t)
+	}
+	t.at = at
+	ts.heap = append(ts.heap, t)
+	t.pos = len(ts.heap)
+	ts.up(t.pos - 1)
+	if ts.heap[0] == t {
+		select {
+		case ts.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// disarm removes a timer; one that is not armed is left alone.
+func (ts *timers) disarm(t *timer) {
+	if t.pos == 0 {
+		return
+	}
+	i, last := t.pos-1, len(ts.heap)-1
+	moved := ts.heap[last]
+	ts.heap[last] = nil
+	ts.heap = ts.heap[:last]
+	t.pos = 0
+	if i == last {
+		return
+	}
+	ts.heap[i] = moved
+	moved.pos = i + 1
+	if !ts.up(i) {
+		ts.down(i)
+	}
+}
+
+func (ts *timers) up(i int) bool {
+	moved := false
+	for i > 0 {
+		parent := (i - 1) / 2
+		if ts.heap[parent].at <= ts.heap[i].at {
+			break
+		}
+		ts.swap(i, parent)
+		i, moved = parent, true
+	}
+	return moved
+}
+
+func (ts *timers) down(i int) {
+	for {
+		child := 2*i + 1
+		if child >= len(ts.heap) {
+			return
+		}
+		if child+1 < len(ts.heap) && ts.heap[child+1].at < ts.heap[child].at {
+			child++
+		}
+		if ts.heap[i].at <= ts.heap[child].at {
+			return
+		}
+		ts.swap(i, child)
+		i = child
+	}
+}
+
+func (ts *timers) swap(i, j int) {
+	ts.heap[i], ts.heap[j] = ts.heap[j], ts.heap[i]
+	ts.heap[i].pos, ts.heap[j].pos = i+1, j+1
+}
+
+// due removes and returns the earliest timer if its instant has come.
+func (ts *timers) due(now instant) *timer {
+	if len(ts.heap) == 0 || ts.heap[0].at > now {
+		return nil
+	}
+	t := ts.heap[0]
+	ts.disarm(t)
+	return t
+}
+
+// run is the engine's timer goroutine.
+func (e *Engine) runTimers() {
+	clock := time.NewTimer(time.Hour)
+	defer clock.Stop()
+	for {
+		clock.Reset(e.fireTimers())
+		select {
+		case <-clock.C:
+		case <-e.timers.wake:
+		case <-e.ended:
+			return
+		}
+	}
+}
+
+// fireTimers fires what is due and says how long to sleep.
+func (e *Engine) fireTimers() (sleep time.Duration) {
+	rpc.Run(func(b *rpc.Batch) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		now := e.now()
+		for t := e.timers.due(now); t != nil; t = e.timers.due(now) {
+			t.owner.expire(b, t)
+		}
+		sleep = time.Hour
+		if len(e.timers.heap) > 0 {
+			sleep = time.Duration(e.timers.heap[0].at - now)
+		}
+	})
+	return sleep
+}
+
+// now is the current instant.
+func (e *Engine) now() instant { return instant(time.Since(e.epoch)) }
+
+// at converts the time of a batch.
+func (e *Engine) at(t time.Time) instant { return instant(t.Sub(e.epoch)) }

@@ -1,0 +1,484 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/isolate"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// state is where a worker is in its life (docs/states/worker.dot).
+type state int
+
+const (
+	spawning    state = iota // the process is being started
+	handshaking              // it runs and has not introduced itself
+	active                   // it takes requests
+	sealing                  // it finishes what it has and takes nothing new
+	terminating              // it was told to go
+	dead                     // it has left the pool
+)
+
+// String is the name that info shows.
+func (s state) String() string {
+	return [...]string{"spawning", "handshaking", "active", "sealing", "terminating", "closed"}[s]
+}
+
+// reason is why a worker left the pool: the codes of the original's slave
+// category, which also travel in terminate messages.
+type reason int
+
+const (
+	byItself   reason = 0
+	spawnLate  reason = 1
+	shakeLate  reason = 4
+	neverReady reason = 5
+	sealLate   reason = 6
+	termLate   reason = 7
+	heartLate  reason = 8
+	connLost   reason = 10
+	appStopped reason = 11
+	suicide    reason = 12
+	sealed     reason = 14
+)
+
+// sentence says a reason in words for people.
+func (c reason) sentence() string {
+	switch c {
+	case spawnLate:
+		return "did not start within spawn-timeout"
+	case shakeLate:
+		return "did not shake hands within handshake-timeout"
+	case neverReady:
+		return "ended before it was ready"
+	case sealLate:
+		return "did not finish its requests within seal-timeout"
+	case termLate:
+		return "did not terminate within terminate-timeout"
+	case heartLate:
+		return "sent no heartbeat within heartbeat-timeout"
+	case connLost:
+		return "closed its connection"
+	case appStopped:
+		return "overseer is shutting down"
+	case suicide:
+		return "terminated by itself"
+	case sealed:
+		return "slave is sealing"
+	}
+	return "ended"
+}
+
+// A worker is one process of the pool. Its fields are guarded by Engine.mu unless
+// they say otherwise.
+type worker struct {
+	e    *Engine
+	id   string // never changes
+	tail *tail  // the last lines it printed; has its own lock
+
+	state    state
+	since    instant // of the present state
+	born     instant
+	session  *rpc.Session // nil until the handshake
+	control  uint64       // the channel of the handshake
+	ready    bool         // it was active once
+	beat     instant      // the latest sign of life
+	load     int
+	slot     int // 1 + index in its bucket; 0 when it takes no requests
+	requests *request
+	accepted uint64
+	idle     instant // since when it has had no request
+	pid      int
+
+	clock     timer // the limit of the present state
+	heartbeat timer
+
+	// Set once, when the worker leaves the pool; then ctx ends.
+	reason   reason
+	crash    bool
+	asked    bool // it was told to terminate, so its process should be going
+	inflight int
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+// link and unlink keep the list of requests on the worker.
+func (w *worker) link(r *request) {
+	r.prev, r.next = nil, w.requests
+	if w.requests != nil {
+		w.requests.prev = r
+	}
+	w.requests = r
+}
+
+func (w *worker) unlink(r *request) {
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else if w.requests == r {
+		w.requests = r.next
+	}
+	if r.next != nil {
+		r.next.prev = r.prev
+	}
+	r.prev, r.next = nil, nil
+}
+
+// spawn adds a worker to the pool and starts its supervisor. Called with mu held.
+func (e *Engine) spawn() {
+	now := e.now()
+	w := &worker{e: e, id: uuid.NewString(), tail: newTail(e.p.CrashlogLimit), born: now, idle: now}
+	w.ctx, w.cancel = context.WithCancel(e.ctx)
+	w.clock.owner, w.heartbeat.owner = w, w
+	e.workers[w.id] = w
+	e.stats.spawned++
+	e.enter(w, spawning, e.p.SpawnTimeout)
+	e.wg.Go(func() { e.supervise(w) })
+}
+
+// enter changes a worker's state and sets the limit of the new one, none if
+// limit is not positive. Called with mu held.
+func (e *Engine) enter(w *worker, s state, limit time.Duration) {
+	e.log.Debug("worker "+s.String(), "worker", w.id)
+	if w.state == active {
+		e.active--
+		e.notify()
+	}
+	w.state, w.since = s, e.now()
+	e.timers.disarm(&w.clock)
+	if limit > 0 {
+		e.timers.arm(&w.clock, w.since+instant(limit))
+	}
+	if s == active {
+		e.active++
+		e.notify()
+	}
+}
+
+// expire handles the limit of a state, or a missing heartbeat. Called with mu held.
+func (w *worker) expire(b *rpc.Batch, t *timer) {
+	e := w.e
+	if t == &w.heartbeat {
+		due := w.beat + instant(e.p.HeartbeatTimeout)
+		if e.now() < due {
+			e.timers.arm(&w.heartbeat, due) // it was heard of meanwhile
+			return
+		}
+		e.bury(b, w, heartLate, true, canceled)
+		return
+	}
+	switch w.state {
+	case spawning:
+		e.bury(b, w, spawnLate, true, canceled)
+	case handshaking:
+		e.bury(b, w, shakeLate, true, canceled)
+	case sealing:
+		e.terminate(b, w, sealLate)
+	case terminating:
+		e.bury(b, w, termLate, false, canceled)
+	default:
+		e.log.Error("timer fired in a state that has none", "worker", w.id, "state", w.state)
+	}
+}
+
+// canceled is what clients see of a worker that the engine gave up.
+var canceled = &rpc.Error{Category: idl.CategorySocket, Code: idl.SocketCanceled, Message: "slave has been discarded"}
+
+// spawned says that the process runs.
+func (e *Engine) spawned(w *worker, pid int) {
+	rpc.Run(func(b *rpc.Batch) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		w.pid = pid
+		if w.state != spawning {
+			return // it was given up meanwhile; its supervisor will see
+		}
+		if w.session != nil {
+			e.activate(b, w)
+			return
+		}
+		e.enter(w, handshaking, e.p.HandshakeTimeout)
+	})
+}
+
+// activate makes a worker ready for requests. Called with mu held.
+func (e *Engine) activate(b *rpc.Batch, w *worker) {
+	w.ready = true
+	w.idle = e.now()
+	e.failures = 0
+	e.enter(w, active, 0)
+	e.buckets.add(w)
+	e.pump(b)
+	e.rebalance(b)
+}
+
+// shaken takes the connection of a worker. It returns false for one that nobody
+// waits for.
+func (e *Engine) shaken(b *rpc.Batch, s *rpc.Session, channel uint64, id string) *worker {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := e.workers[id]
+	if w == nil || w.session != nil || w.state > handshaking {
+		return nil
+	}
+	w.session, w.control = s, channel
+	w.beat = e.at(b.Now())
+	e.timers.arm(&w.heartbeat, w.beat+instant(e.p.HeartbeatTimeout))
+	if w.state == handshaking {
+		e.activate(b, w)
+	}
+	return w
+}
+
+// seal lets a worker finish and go. Called with mu held.
+func (e *Engine) seal(b *rpc.Batch, w *worker) {
+	e.buckets.remove(w)
+	e.enter(w, sealing, e.p.SealTimeout)
+	if w.load == 0 {
+		e.terminate(b, w, sealed)
+	}
+}
+
+// terminate tells a worker to go. Called with mu held.
+func (e *Engine) terminate(b *rpc.Batch, w *worker, why reason) {
+	e.buckets.remove(w)
+	args := msgpack.AppendArray(nil, 2)
+	args = msgpack.AppendInt(args, int64(why))
+	args = msgpack.AppendString(args, why.sentence())
+	w.asked = true
+	e.enter(w, terminating, e.p.TerminateTimeout)
+	_ = w.session.Send(b, w.control, idl.WorkerTerminate, args, nil) // if its connection has ended, it is as good as gone
+}
+
+// released says that a worker has one request less. Called with mu held.
+func (e *Engine) released(b *rpc.Batch, w *worker, now instant) {
+	if w.load > 0 {
+		return
+	}
+	w.idle = now
+	if w.state == sealing {
+		e.terminate(b, w, sealed)
+		return
+	}
+	e.checkIdle(now)
+}
+
+// said takes a terminate message of a worker: the acknowledgement of ours, or its
+// own wish to go.
+func (e *Engine) said(b *rpc.Batch, w *worker, code int64, text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch w.state {
+	case dead:
+	case terminating:
+		e.bury(b, w, byItself, false, canceled)
+	default:
+		e.log.Info("worker terminates by itself", "worker", w.id, "code", code, "text", text)
+		w.asked = true
+		e.bury(b, w, suicide, false, canceled)
+	}
+}
+
+// hungUp says that a worker's connection ended.
+func (e *Engine) hungUp(b *rpc.Batch, w *worker, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch w.state {
+	case dead:
+	case terminating:
+		e.bury(b, w, byItself, false, discarded(err)) // an acknowledgement too
+	default:
+		e.bury(b, w, connLost, true, discarded(err))
+	}
+}
+
+// exited says that a worker's process ended. What it wrote before is still read:
+// the engine waits for the end of the connection, but not for a grandchild that
+// holds it open.
+func (e *Engine) exited(w *worker) {
+	e.mu.Lock()
+	s := w.session
+	e.mu.Unlock()
+	if s != nil {
+		select {
+		case <-s.Done():
+		case <-w.ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+	rpc.Run(func(b *rpc.Batch) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		switch {
+		case w.state == dead:
+		case w.state == terminating:
+			e.bury(b, w, byItself, false, canceled)
+		case w.session == nil:
+			e.bury(b, w, neverReady, true, canceled)
+		default:
+			e.bury(b, w, connLost, true, discarded(nil))
+		}
+	})
+}
+
+// bury takes a worker out of the pool: its requests are answered, its supervisor
+// makes an end of the process, and the pool is filled up again. Called with mu
+// held.
+func (e *Engine) bury(b *rpc.Batch, w *worker, why reason, crash bool, cause *rpc.Error) {
+	if w.state == dead {
+		return
+	}
+	e.buckets.remove(w)
+	w.inflight = w.load
+	e.enter(w, dead, 0)
+	e.timers.disarm(&w.heartbeat)
+	delete(e.workers, w.id)
+	w.reason, w.crash = why, crash && e.mode != stopped
+	w.cancel()
+	e.log.Debug("worker left the pool", "worker", w.id, "reason", why.sentence(), "requests", w.load)
+	e.failAll(b, w, cause)
+	if w.crash {
+		e.stats.crashed++
+		if !w.ready {
+			e.failures++
+		}
+		e.back.failed(e.now())
+	}
+	e.rebalance(b)
+	if len(e.workers) == 0 && e.gone != nil {
+		close(e.gone)
+		e.gone = nil
+	}
+}
+
+// failAll ends the requests of a worker that has left. Called with mu held.
+func (e *Engine) failAll(b *rpc.Batch, w *worker, cause *rpc.Error) {
+	args := rpc.AppendError(nil, cause)
+	now := e.at(b.Now())
+	for r := w.requests; r != nil; {
+		following := r.next
+		r.mu.Lock()
+		finished := r.clientDone && r.workerDone // settleBoth is under way
+		if !finished {
+			r.answer(b, args)
+		}
+		r.mu.Unlock()
+		if !finished {
+			e.settle(b, r, now)
+		}
+		r = following
+	}
+}
+
+// shutWorker ends a worker because the app stops. Called with mu held.
+func (e *Engine) shutWorker(b *rpc.Batch, w *worker) {
+	switch w.state {
+	case spawning, handshaking:
+		e.bury(b, w, appStopped, false, canceled)
+	case active, sealing:
+		e.terminate(b, w, appStopped)
+	}
+}
+
+// supervise is the goroutine of one worker: it starts the process, waits for it,
+// and makes an end of it when the engine has given it up.
+func (e *Engine) supervise(w *worker) {
+	proc, err := e.startProcess(w)
+	if err != nil {
+		e.unborn(w, err)
+		return
+	}
+	e.spawned(w, proc.PID())
+	select {
+	case <-proc.Done():
+		e.exited(w)
+		<-w.ctx.Done()
+	case <-w.ctx.Done():
+	}
+	e.reap(w, proc)
+	e.report(w, proc.Exit(), nil)
+}
+
+// startProcess starts a worker with the arguments and environment that workers of
+// v0.12 expect (docs/PROTOCOL.md, Starting a worker).
+func (e *Engine) startProcess(w *worker) (isolate.Process, error) {
+	env, err := e.environment(w.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.o.Isolate.Spawn(w.ctx, isolate.Spawn{
+		App: e.o.App, Worker: w.id, Dir: e.o.Dir, Path: e.o.Manifest.Executable(e.o.Dir),
+		Args: append(slices.Clone(e.o.Manifest.Args), "--app", e.o.App, "--endpoint", e.o.Endpoint, "--locator", e.o.Locator,
+			"--protocol", "1", "--uuid", w.id),
+		Env:    env,
+		Limits: e.p.Limits,
+		Output: func(line []byte, stderr bool) {
+			w.tail.add(line)
+			if e.o.Output != nil {
+				e.o.Output(w.id, line, stderr)
+			}
+		},
+	})
+}
+
+func (e *Engine) environment(ctx context.Context) ([]string, error) {
+	env := make([]string, 0, len(e.o.Manifest.Environment)+2)
+	for k, v := range e.o.Manifest.Environment {
+		env = append(env, k+"="+v)
+	}
+	slices.Sort(env)
+	if e.o.Token == nil {
+		return env, nil
+	}
+	typ, body, err := e.o.Token(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot get a token for app %q: %w", e.o.App, err)
+	}
+	if typ != "" {
+		env = append(env, "COCAINE_APP_TOKEN_TYPE="+typ, "COCAINE_APP_TOKEN_BODY="+body)
+	}
+	return env, nil
+}
+
+// unborn says that a worker's process could not be started.
+func (e *Engine) unborn(w *worker, err error) {
+	rpc.Run(func(b *rpc.Batch) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.bury(b, w, neverReady, true, canceled)
+	})
+	e.report(w, isolate.Exit{}, err)
+}
+
+// reap makes an end of a process: one that was told to terminate gets the time to
+// do so, then SIGTERM and SIGKILL go to its whole group.
+func (e *Engine) reap(w *worker, proc isolate.Process) {
+	if w.asked && e.goneWithin(proc, e.o.KillGrace) {
+		return
+	}
+	if proc.Signal(sigterm) == nil && e.goneWithin(proc, e.o.KillGrace) {
+		return
+	}
+	if err := proc.Kill(); err != nil {
+		e.log.Warn("cannot kill worker", "worker", w.id, "cause", err)
+	}
+	<-proc.Done()
+}
+
+// goneWithin waits for the end of a process.
+func (e *Engine) goneWithin(proc isolate.Process, limit time.Duration) bool {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-proc.Done():
+		return true
+	case <-t.C:
+		return false
+	}
+}

@@ -1,0 +1,343 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/engine"
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/isolate"
+	"github.com/cocaine/cocaine-go/internal/manifest"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// Storage is where the records of apps live. Read of a missing key returns an
+// error that is fs.ErrNotExist.
+type Storage interface {
+	Read(ctx context.Context, collection, key string) ([]byte, error)
+	Write(ctx context.Context, collection, key string, value []byte, tags []string) error
+	Remove(ctx context.Context, collection, key string) error
+	Find(ctx context.Context, collection string, tags []string) ([]string, error)
+}
+
+// A Publisher opens the services of apps.
+type Publisher interface {
+	// Open listens for clients of an app and serves them with a.
+	Open(ctx context.Context, name string, a rpc.Acceptor) (Publication, error)
+}
+
+// A Publication is one app's listener.
+type Publication interface {
+	// Show makes the name resolve. It fails if the name is taken.
+	Show(ctx context.Context) error
+	// Hide makes it resolve no longer; open connections stay.
+	Hide()
+	// Close hides the name, stops listening and closes the connections, idle ones
+	// at once and the others when they become idle or ctx ends.
+	Close(ctx context.Context) error
+}
+
+// A Spooler unpacks the code of apps.
+type Spooler interface {
+	// Spool returns a directory with the archive's content. The digest names the
+	// content: the same digest may give the same directory.
+	Spool(ctx context.Context, app, digest string, archive io.Reader) (dir string, err error)
+	// Keep tells which digests of an app are in use; others may be removed.
+	Keep(app string, digests ...string)
+}
+
+// Options configure a Node. Storage, Publisher, Spooler and Isolates are required.
+type Options struct {
+	Storage   Storage
+	Publisher Publisher
+	Spooler   Spooler
+	// Isolates by the profile's isolate.type.
+	Isolates map[string]isolate.Isolate
+	// RuntimeDir holds the workers' sockets.
+	RuntimeDir string
+	// Locator is handed to workers: a comma-separated list of host:port.
+	Locator string
+	// Runlist names the record of what ought to run. If empty, nothing is
+	// remembered.
+	Runlist string
+	// Output, if not nil, gets the lines that workers print. It must not block.
+	Output func(app, worker string, line []byte, stderr bool)
+	// Crashed, if not nil, gets each crash after it was recorded.
+	Crashed func(engine.Crash)
+	// Session configures workers' connections.
+	Session rpc.SessionOptions
+	// CrashLimit is how many crash records an app keeps. If zero, 100.
+	CrashLimit int
+	// Log receives the life of apps. If nil, nothing is logged.
+	Log *slog.Logger
+}
+
+// Node is the table of apps.
+type Node struct {
+	o      Options
+	log    *slog.Logger
+	ctx    context.Context // ends with Stop
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	list   chan struct{} // token: whoever holds it may rewrite the runlist
+
+	mu   sync.Mutex
+	apps map[string]*App
+	done bool
+}
+
+// New makes a node with no apps.
+func New(o Options) *Node {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.CrashLimit <= 0 {
+		o.CrashLimit = 100
+	}
+	n := &Node{o: o, log: o.Log, apps: make(map[string]*App), list: make(chan struct{}, 1)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.list <- struct{}{}
+	return n
+}
+
+// Start starts an app with a profile and remembers it in the runlist. It returns
+// once the app runs. An app that is broken is replaced; one in any other state is
+// refused with [node, already started]. The start goes on when ctx ends; only Stop
+// and Pause interrupt it.
+func (n *Node) Start(ctx context.Context, name, profile string) error {
+	if err := manifest.ValidateAppName(name); err != nil {
+		return rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
+	}
+	a, err := n.insert(name, profile)
+	if err != nil {
+		return err
+	}
+	if err := a.start(); err != nil {
+		return err
+	}
+	return n.remember(ctx, name, profile)
+}
+
+// insert reserves the name.
+func (n *Node) insert(name, profile string) (*App, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.done {
+		return nil, stopping()
+	}
+	if a := n.apps[name]; a != nil {
+		if s := a.State(); s != Broken {
+			return nil, rpc.Errorf(idl.CategoryNode, idl.NodeAlreadyStarted, "cannot start app %q: it is %s", name, s)
+		}
+	}
+	a := newApp(n, name, profile)
+	n.apps[name] = a
+	return a, nil
+}
+
+func stopping() error {
+	return rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "the runtime is shutting down")
+}
+
+// drop removes an app from the table, unless another one has taken its place.
+func (n *Node) drop(a *App) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.apps[a.name] == a {
+		delete(n.apps, a.name)
+	}
+}
+
+// App finds an app by name.
+func (n *Node) App(name string) (*App, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if a := n.apps[name]; a != nil {
+		return a, nil
+	}
+	return nil, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "app %q is not running", name)
+}
+
+// Pause stops an app: it drains for the profile's seal-timeout, or until ctx ends,
+// and is gone when Pause returns. It is forgotten by the runlist.
+func (n *Node) Pause(ctx context.Context, name string) error {
+	a, err := n.App(name)
+	if err != nil {
+		return err
+	}
+	if err := n.forget(ctx, name); err != nil {
+		return err
+	}
+	return a.pause(ctx)
+}
+
+// Deploy brings an app to what storage holds now, with a profile. If it runs, the
+// new release starts beside it and takes over once a worker is ready; if that does
+// not happen the old release stays. progress is told each step.
+func (n *Node) Deploy(ctx context.Context, name, profile string, progress func(stage, text string)) error {
+	n.mu.Lock()
+	a := n.apps[name]
+	n.mu.Unlock()
+	if a == nil || a.State() == Broken {
+		if err := manifest.ValidateAppName(name); err != nil {
+			return rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
+		}
+		a, err := n.insert(name, profile)
+		if err != nil {
+			return err
+		}
+		a.progress = progress
+		if err := a.start(); err != nil {
+			return err
+		}
+		if err := a.awaitReady(ctx, progress); err != nil {
+			return errors.Join(err, a.pause(ctx))
+		}
+		return n.remember(ctx, name, profile)
+	}
+	if err := a.replace(ctx, profile, progress); err != nil {
+		return err
+	}
+	return n.remember(ctx, name, profile)
+}
+
+// Names are the apps in any state, sorted.
+func (n *Node) Names() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.apps))
+}
+
+// Info is what node.info answers.
+func (n *Node) Info(name string, flags int) (map[string]any, error) {
+	a, err := n.App(name)
+	if err != nil {
+		return nil, rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "app %q is not running", name)
+	}
+	return a.Report(flags), nil
+}
+
+// Boot starts what the runlist names, each app on its own, and keeps trying those
+// that fail, until Stop. It returns at once.
+func (n *Node) Boot(ctx context.Context) error {
+	list, err := n.runlist(ctx)
+	if err != nil {
+		return err
+	}
+	for name, profile := range list {
+		n.wg.Go(func() { n.boot(name, profile) })
+	}
+	return nil
+}
+
+// boot starts one app, again after 1, 2, 4 ... 60 s, until it runs, somebody else
+// has taken care of it or the node stops.
+func (n *Node) boot(name, profile string) {
+	for delay := time.Second; ; delay = min(2*delay, time.Minute) {
+		a, err := n.insert(name, profile)
+		if err != nil {
+			return // started, or stopping
+		}
+		if err = a.start(); err == nil {
+			n.log.Info("app is running again", "app", name, "profile", profile)
+			return
+		}
+		n.log.Error("cannot start app of the runlist", "app", name, "cause", err, "retry", delay)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, context.Canceled) {
+			return // nothing that time would mend
+		}
+		select {
+		case <-time.After(delay):
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// Stop stops every app, all at once, each draining until ctx ends. The runlist
+// stays as it is.
+func (n *Node) Stop(ctx context.Context) error {
+	n.mu.Lock()
+	n.done = true
+	apps := slices.Collect(maps.Values(n.apps))
+	n.mu.Unlock()
+	n.cancel()
+	errs := make([]error, len(apps))
+	var wg sync.WaitGroup
+	for i, a := range apps {
+		wg.Go(func() { errs[i] = a.pause(ctx) })
+	}
+	wg.Wait()
+	n.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// runlist reads the record; a missing one is empty.
+func (n *Node) runlist(ctx context.Context) (manifest.Runlist, error) {
+	if n.o.Runlist == "" {
+		return nil, nil
+	}
+	record, err := n.o.Storage.Read(ctx, "runlists", n.o.Runlist)
+	if errors.Is(err, fs.ErrNotExist) {
+		return manifest.Runlist{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read runlist %q: %w", n.o.Runlist, err)
+	}
+	return manifest.DecodeRunlist(n.o.Runlist, record)
+}
+
+func (n *Node) remember(ctx context.Context, name, profile string) error {
+	return n.edit(ctx, func(l manifest.Runlist) bool {
+		if l[name] == profile {
+			return false
+		}
+		l[name] = profile
+		return true
+	})
+}
+
+func (n *Node) forget(ctx context.Context, name string) error {
+	return n.edit(ctx, func(l manifest.Runlist) bool {
+		_, ok := l[name]
+		delete(l, name)
+		return ok
+	})
+}
+
+// edit rewrites the runlist if change says so. One edit at a time; the table of
+// apps is not locked meanwhile.
+func (n *Node) edit(ctx context.Context, change func(manifest.Runlist) bool) error {
+	if n.o.Runlist == "" {
+		return nil
+	}
+	select {
+	case <-n.list:
+		defer func() { n.list <- struct{}{} }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	list, err := n.runlist(ctx)
+	if err != nil {
+		return err
+	}
+	if !change(list) {
+		return nil
+	}
+	record, err := list.Encode()
+	if err != nil {
+		return fmt.Errorf("cannot encode runlist %q: %w", n.o.Runlist, err)
+	}
+	if err := n.o.Storage.Write(ctx, "runlists", n.o.Runlist, record, []string{"runlist"}); err != nil {
+		return fmt.Errorf("cannot write runlist %q: %w", n.o.Runlist, err)
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/engine"
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// Accept forwards an enqueue to the engine that serves the app now. It implements
+// engine.Target together with Info and Lease.
+func (a *App) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	for {
+		e := a.current.Load()
+		if r, ok := e.Offer(b, s, channel, f); ok {
+			return r
+		}
+		if a.current.Load() == e {
+			return e.Accept(b, s, channel, f) // no successor: the refusal is the answer
+		}
+	}
+}
+
+// Info is the engine's report.
+func (a *App) Info(flags int) map[string]any { return a.current.Load().Info(flags) }
+
+// Lease opens a control channel on the engine that serves the app now.
+func (a *App) Lease() engine.Lease { return a.current.Load().Lease() }
+
+// Report is what node.info says of the app.
+func (a *App) Report(flags int) map[string]any {
+	a.mu.Lock()
+	state, cause, shown, since := a.state, a.cause, a.shown, a.since
+	a.mu.Unlock()
+	m := map[string]any{"state": string(state)}
+	switch state {
+	case Broken:
+		e := rpc.AsError(cause)
+		m["error"], m["cause"] = e.Code, e.Message
+		return m
+	case Running, Stopping:
+	default:
+		return m
+	}
+	if flags&engine.InfoOverseer != 0 {
+		if e := a.current.Load(); e != nil {
+			m = e.Info(flags)
+		}
+		m["state"] = string(state)
+	}
+	m["uptime"] = int64(time.Since(since).Seconds())
+	m["publushed"], m["published"] = shown, shown // the first is the original's spelling
+	return m
+}
+
+// Service is the node service.
+func (n *Node) Service(o rpc.MuxOptions) *rpc.Mux {
+	m := rpc.NewMux(idl.NodeService, o)
+	m.Unary("start_app", func(ctx context.Context, c *rpc.Call) ([]byte, error) {
+		r := c.Reader()
+		app, profile := r.String(), r.String()
+		if r.Err() != nil {
+			return nil, rpc.BadArgs(c, r.Err())
+		}
+		return nil, n.Start(context.WithoutCancel(ctx), app, profile)
+	})
+	m.Unary("pause_app", func(ctx context.Context, c *rpc.Call) ([]byte, error) {
+		r := c.Reader()
+		app := r.String()
+		if r.Err() != nil {
+			return nil, rpc.BadArgs(c, r.Err())
+		}
+		return nil, n.Pause(context.WithoutCancel(ctx), app)
+	})
+	m.Inline("list", func(context.Context, *rpc.Call) ([]byte, error) {
+		names := n.Names()
+		b := msgpack.AppendArray(msgpack.AppendArray(nil, 1), len(names))
+		for _, name := range names {
+			b = msgpack.AppendString(b, name)
+		}
+		return b, nil
+	})
+	m.Inline("info", n.serveInfo)
+	m.Stream("control", n.serveControl)
+	m.Raw("enqueue", (*enqueuer)(n))
+	return m
+}
+
+func (n *Node) serveInfo(_ context.Context, c *rpc.Call) ([]byte, error) {
+	r := c.Reader()
+	app, flags := r.String(), uint64(0)
+	if c.NArgs > 1 {
+		flags = r.Uint()
+	}
+	if r.Err() != nil {
+		return nil, rpc.BadArgs(c, r.Err())
+	}
+	doc, err := n.Info(app, int(flags&7))
+	if err != nil {
+		return nil, err
+	}
+	return msgpack.AppendValue(msgpack.AppendArray(nil, 1), doc)
+}
+
+func (n *Node) serveControl(ctx context.Context, c *rpc.Call, s *rpc.Stream) error {
+	r := c.Reader()
+	name := r.String()
+	if r.Err() != nil {
+		return rpc.BadArgs(c, r.Err())
+	}
+	a, err := n.App(name)
+	if err != nil {
+		return err
+	}
+	if a.current.Load() == nil {
+		return rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "app %q is %s", name, a.State())
+	}
+	return engine.Control(ctx, s, a.Lease())
+}
+
+// enqueuer serves node.enqueue(app, event): the app's own enqueue for a caller
+// that is connected to the node.
+type enqueuer Node
+
+func (n *enqueuer) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	r := msgpack.NewReader(f.Args)
+	r.Array()
+	name, event := r.String(), r.Bytes()
+	if err := r.Err(); err != nil {
+		return engine.Refuse(b, s, channel, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: %v", err))
+	}
+	a, err := (*Node)(n).App(name)
+	if err != nil {
+		return engine.Refuse(b, s, channel, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is not found", name))
+	}
+	if a.current.Load() == nil {
+		return engine.Refuse(b, s, channel, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is %s", name, a.State()))
+	}
+	inner := *f
+	inner.Args = msgpack.AppendBytes(msgpack.AppendArray(nil, 1), event)
+	return a.Accept(b, s, channel, &inner)
+}
