@@ -169,8 +169,13 @@ func (p *printer) headers(table *hpack.Table, b []byte) {
 
 // headerName shows a name without quotes unless a reader could take it for something else.
 func (p *printer) headerName(name string) {
+	if name == "" {
+		p.raw(nil)
+		return
+	}
 	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c > '~' || bytes.IndexByte([]byte(`",:{}[]`), c) >= 0 {
+		c := name[i]
+		if c <= ' ' || c > '~' || c == ':' && i > 0 || bytes.IndexByte([]byte(`",{}[]`), c) >= 0 {
 			p.raw([]byte(name))
 			return
 		}
