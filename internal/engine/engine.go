@@ -167,7 +167,7 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 	if invoke[0] != 0x91 {
 		invoke = eventArgs(event) // enqueue had more arguments than invoke takes
 	}
-	var h requestHeaders
+	h := requestHeaders{timeout: -1}
 	if len(f.Headers) > 0 {
 		if h, err = readHeaders(f.Headers); err != nil {
 			return Refuse(b, s, channel, rpc.AsError(err)), true

@@ -194,6 +194,16 @@ const (
 	ElasticsearchDelete = 3
 )
 
+// Ids of the messages of Admin.
+const (
+	AdminStatus  = 0
+	AdminDeploy  = 1
+	AdminLogs    = 2
+	AdminCrashes = 3
+	AdminStats   = 4
+	AdminRemove  = 5
+)
+
 // Error categories.
 const (
 	CategorySystem        = 1         // system
@@ -557,6 +567,16 @@ var Elasticsearch = &Protocol{Name: "elasticsearch", Version: 1, Doc: "", Messag
 	Message{ID: 1, Name: "index", Args: []Arg{Arg{Name: "data", Type: "str"}, Arg{Name: "index", Type: "str"}, Arg{Name: "type", Type: "str"}, Arg{Name: "id", Type: "str", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "ok", Type: "bool"}, Arg{Name: "id", Type: "str"})},
 	Message{ID: 2, Name: "search", Args: []Arg{Arg{Name: "index", Type: "str"}, Arg{Name: "type", Type: "str"}, Arg{Name: "query", Type: "str"}, Arg{Name: "size", Type: "int", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "ok", Type: "bool"}, Arg{Name: "total", Type: "int"}, Arg{Name: "body", Type: "str"}), Doc: "Ten results by default."},
 	Message{ID: 3, Name: "delete", Args: []Arg{Arg{Name: "index", Type: "str"}, Arg{Name: "type", Type: "str"}, Arg{Name: "id", Type: "str"}}, Next: Terminal, Reply: valueOf(Arg{Name: "ok", Type: "bool"})},
+)}
+
+// Admin is the protocol admin, version 1. What operators and the command line ask of one node. The original has no such service.
+var Admin = &Protocol{Name: "admin", Version: 1, Doc: "What operators and the command line ask of one node. The original has no such service.", Messages: withControl(
+	Message{ID: 0, Name: "status", Next: Terminal, Reply: valueOf(Arg{Name: "status", Type: "any"}), Doc: "The node and all its apps: the keys of node.info, with \"name\", and \"node\", \"version\", \"services\"."},
+	Message{ID: 1, Name: "deploy", Args: []Arg{Arg{Name: "app", Type: "str"}, Arg{Name: "profile", Type: "str"}}, Next: Terminal, Reply: streamOf(Arg{Name: "stage", Type: "str"}, Arg{Name: "text", Type: "str"}), Doc: "Brings an app to what storage holds. A running app is replaced once a worker of the new release is ready. Each step is written as it begins."},
+	Message{ID: 2, Name: "logs", Args: []Arg{Arg{Name: "apps", Type: "[str]"}, Arg{Name: "options", Type: "{str: any}"}}, Next: Terminal, Reply: streamOf(Arg{Name: "record", Type: "{str: any}"}), Doc: "The log records of some apps, all of them for an empty list. Options: \"last\" int, \"follow\" bool, \"since\" Unix microseconds, \"severity\" int."},
+	Message{ID: 3, Name: "crashes", Args: []Arg{Arg{Name: "app", Type: "str"}, Arg{Name: "limit", Type: "int"}}, Next: Terminal, Reply: valueOf(Arg{Name: "crashes", Type: "[any]"}), Doc: "The latest crashes of an app, the newest first."},
+	Message{ID: 4, Name: "stats", Next: Terminal, Reply: valueOf(Arg{Name: "stats", Type: "{str: any}"}), Doc: "Counters of the runtime, by dotted name."},
+	Message{ID: 5, Name: "remove", Args: []Arg{Arg{Name: "app", Type: "str"}}, Next: Terminal, Reply: valueOf(), Doc: "Stops an app if it runs, and removes its records."},
 )}
 
 // controlMessages are what every protocol accepts besides its own.
