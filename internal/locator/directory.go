@@ -47,8 +47,8 @@ type Service struct {
 	// not speak Cocaine's protocol.
 	Version int
 
-	// Graph is the encoded protocol graph (PROTOCOL.md, "Protocol graphs"). Nil
-	// is the empty graph. It is shared and must not be changed.
+	// Graph is the encoded protocol graph (docs/PROTOCOL.md, Graphs). Nil is the
+	// empty graph. It is shared and must not be changed.
 	Graph []byte
 }
 
@@ -151,10 +151,8 @@ func (l *Locator) register(s Service, external bool) (*Registration, error) {
 	if external && l.published == maxPublished {
 		return nil, ErrFull
 	}
-	select {
-	case <-l.done:
+	if isDone(l.done) {
 		return nil, ErrClosed
-	default:
 	}
 	if external {
 		l.published++

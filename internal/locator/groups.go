@@ -91,9 +91,13 @@ func (l *Locator) Refresh(ctx context.Context, names []string) error {
 	groups := maps.Clone(l.groups)
 	l.mu.RUnlock()
 	asked := make(map[string]struct{}, len(names))
+	var touched []string // for the log: a client may ask for anything
 	for _, name := range names {
 		asked[name] = struct{}{}
-		delete(groups, name)
+		if groups[name] != nil {
+			delete(groups, name)
+			touched = append(touched, name)
+		}
 	}
 	for _, name := range active {
 		if _, ok := asked[name]; !ok {
@@ -107,12 +111,14 @@ func (l *Locator) Refresh(ctx context.Context, names []string) error {
 			return fmt.Errorf("cannot refresh routing groups: %w", err)
 		}
 		groups[name] = g
+		touched = append(touched, name)
 	}
 	if tableSize(groups) > maxTable {
 		return fmt.Errorf("cannot refresh routing groups: %w", errTable)
 	}
 	l.setGroups(groups)
-	l.log.Info("routing groups refreshed", "groups", names)
+	slices.Sort(touched)
+	l.log.Info("routing groups refreshed", "groups", slices.Compact(touched))
 	return nil
 }
 

@@ -41,7 +41,7 @@ func dialable(bound []netip.AddrPort, host []netip.Addr) []netip.AddrPort {
 			continue
 		}
 		for _, addr := range host {
-			if b.Addr().Is6() || addr.Unmap().Is4() {
+			if b.Addr().Unmap().Is6() || addr.Unmap().Is4() {
 				add(addr, b.Port())
 			}
 		}

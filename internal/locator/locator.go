@@ -87,6 +87,7 @@ type Locator struct {
 	table     []byte            // the arguments of a routing message: all of groups
 	feeds     map[string]*feed
 	routers   map[string]*router
+	channels  map[*publication]struct{} // of clients that publish
 }
 
 // Open reads the routing groups and returns a locator with an empty directory.
@@ -116,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Locator, error) {
 		groups:     make(map[string]*group),
 		feeds:      make(map[string]*feed),
 		routers:    make(map[string]*router),
+		channels:   make(map[*publication]struct{}),
 	}
 	if err := l.loadGroups(ctx); err != nil {
 		return nil, fmt.Errorf("cannot open locator: %w", err)
@@ -126,10 +128,14 @@ func Open(ctx context.Context, o Options) (*Locator, error) {
 	return l, nil
 }
 
-// Close ends every connect and routing stream and waits for the locator's own
-// goroutine. The directory stays readable. Close may be called again.
+// Close ends every connect and routing stream, stops listening to those who
+// publish, so that their connections count as idle, and waits for the locator's
+// own goroutine. The directory stays readable. Close may be called again.
 func (l *Locator) Close() {
 	l.cancel()
+	for _, p := range l.takeChannels() {
+		p.session.Forget(p.channel)
+	}
 	l.loops.Wait()
 }
 

@@ -11,8 +11,7 @@
 //
 // Every peer of a mixed cluster, and every proxy that received the table from
 // a locator, must make the same choice, so the arithmetic is fixed by the
-// original v0.12 runtime down to its float widths (PROTOCOL.md, "Routing
-// groups"):
+// original v0.12 runtime, down to its float widths:
 //
 //  1. The total weight is summed in float32, in byte order of the names.
 //  2. A member's share of it is a float64; it gets round(share·64·n) steps

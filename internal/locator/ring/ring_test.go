@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// vectors were produced by the original runtime: PROTOCOL.md, "Golden vectors".
+// vectors were taken from the original v0.12 runtime.
 var vectors = []struct {
 	name    string
 	weights map[string]uint32
