@@ -22,7 +22,7 @@ type GraphEntry struct {
 // Limits of what ParseGraph accepts. The largest graph of the original has 14 methods.
 const (
 	maxGraphEntries = 4096 // messages in all nodes together
-	maxGraphDepth   = 16   // nodes nested in one another
+	maxGraphDepth   = 12   // nodes nested in one another; deeper ones would not fit a frame
 	maxGraphName    = 256  // bytes
 )
 
