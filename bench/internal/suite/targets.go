@@ -1,0 +1,226 @@
+//go:build linux
+
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/cocaine/cocaine-go/bench/internal/control"
+	"github.com/cocaine/cocaine-go/bench/internal/deploy"
+	"github.com/cocaine/cocaine-go/bench/internal/proc"
+	"github.com/cocaine/cocaine-go/bench/internal/result"
+)
+
+// A target is a running server, with its worker where it has one of its own.
+type target struct {
+	name    string
+	client  []string // flags that make the client speak to it
+	debug   string   // address of /debug/vars
+	server  *proc.Proc
+	workers []*proc.Proc
+	runtime *deploy.Runtime // of cocaine only
+	idle    int64           // resident before the first request
+}
+
+func (t *target) stop() {
+	for _, w := range t.workers {
+		w.Stop()
+	}
+	if t.server != nil {
+		t.server.Stop()
+	}
+}
+
+// errAbsent means that there is nothing to measure, which is no failure.
+var errAbsent = errors.New("not there")
+
+// build compiles what a run needs and cannot be part of the benchmark's binary.
+func (s *Suite) build(ctx context.Context) error {
+	s.worker = filepath.Join(s.dir, "echo-worker")
+	if err := s.goBuild(ctx, filepath.Join(s.Root, "bench"), s.worker, "./cmd/echo-worker"); err != nil {
+		return fmt.Errorf("cannot build the worker: %w", err)
+	}
+	return nil
+}
+
+func (s *Suite) goBuild(ctx context.Context, dir, out, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, pkg)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		return fmt.Errorf("%w: %s", err, strings.Join(lines[:min(len(lines), 3)], "; "))
+	}
+	return nil
+}
+
+// start starts a target by name.
+func (s *Suite) start(ctx context.Context, name string) (*target, error) {
+	starters := map[string]func(context.Context) (*target, error){
+		result.Cocaine:   s.startCocaine,
+		result.Forwarder: s.startForwarder,
+		result.NATS:      s.startNATS,
+		result.GRPC:      s.startGRPC,
+	}
+	f, ok := starters[name]
+	if !ok {
+		return nil, fmt.Errorf("no such target; there are %s", strings.Join(result.Targets(), ", "))
+	}
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	return f(ctx)
+}
+
+// findCocaine returns the binary of the runtime, building it if need be.
+func (s *Suite) findCocaine(ctx context.Context) (string, error) {
+	if s.Cocaine != "" {
+		return s.Cocaine, nil
+	}
+	if _, err := os.Stat(filepath.Join(s.Root, "cmd", "cocaine")); err != nil {
+		return "", fmt.Errorf("%w: no cmd/cocaine in %s to build, and no -cocaine given", errAbsent, s.Root)
+	}
+	binary := filepath.Join(s.dir, "cocaine")
+	if err := s.goBuild(ctx, s.Root, binary, "./cmd/cocaine"); err != nil {
+		return "", fmt.Errorf("cannot build the runtime: %w", err)
+	}
+	return binary, nil
+}
+
+func (s *Suite) startCocaine(ctx context.Context) (*target, error) {
+	t := &target{name: result.Cocaine}
+	if s.Attach != "" {
+		t.runtime = deploy.Attach(s.Attach)
+	} else {
+		binary, err := s.findCocaine(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.binary = binary
+		t.runtime, _, err = deploy.Start(ctx, binary, filepath.Join(s.dir, "state"))
+		if err != nil {
+			return nil, err
+		}
+		t.server = t.runtime.Proc()
+		t.debug = t.runtime.Debug
+		t.idle = settled(t.server)
+	}
+	if err := t.runtime.Upload(ctx, s.worker, s.Isolate); err != nil {
+		t.stop()
+		return nil, err
+	}
+	addr, err := t.runtime.StartApp(ctx)
+	if err != nil {
+		t.stop()
+		return nil, err
+	}
+	t.client = []string{"-protocol", "cocaine", "-address", addr}
+	return t, nil
+}
+
+func (s *Suite) startForwarder(ctx context.Context) (*target, error) {
+	t := &target{name: result.Forwarder}
+	socket := filepath.Join(s.dir, "forwarder.sock")
+	debug, err := deploy.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	t.debug = debug
+	t.server, err = proc.Start("the forwarder", []string{"COCAINE_DEBUG_ADDR=" + debug}, s.Self, "forwarder", "-unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	addr, err := t.server.Expect(ctx, "listening ")
+	if err == nil {
+		err = t.addWorker("the worker of the forwarder", s.worker,
+			"--app", deploy.App, "--endpoint", socket, "--locator", "127.0.0.1:1", "--protocol", "1", "--uuid", "bench")
+	}
+	if err == nil {
+		_, err = t.server.Expect(ctx, "ready")
+	}
+	if err != nil {
+		t.stop()
+		return nil, err
+	}
+	t.idle = settled(t.server)
+	t.client = []string{"-protocol", "cocaine", "-address", addr}
+	return t, nil
+}
+
+func (s *Suite) startNATS(ctx context.Context) (*target, error) {
+	t, url, err := s.startServer(ctx, result.NATS, "nats-server")
+	if err != nil {
+		return nil, err
+	}
+	err = t.addWorker("the NATS responder", s.Self, "nats-worker", "-address", url)
+	if err == nil {
+		_, err = t.workers[0].Expect(ctx, "ready")
+	}
+	if err != nil {
+		t.stop()
+		return nil, err
+	}
+	t.client = []string{"-protocol", "nats", "-address", url}
+	return t, nil
+}
+
+func (s *Suite) startGRPC(ctx context.Context) (*target, error) {
+	t, addr, err := s.startServer(ctx, result.GRPC, "grpc-server")
+	if err != nil {
+		return nil, err
+	}
+	t.client = []string{"-protocol", "grpc", "-address", addr}
+	return t, nil
+}
+
+// startServer starts a process of the benchmark that says "ready ADDRESS".
+func (s *Suite) startServer(ctx context.Context, name, command string) (*target, string, error) {
+	t := &target{name: name}
+	var err error
+	if t.server, err = proc.Start(command, nil, s.Self, command); err != nil {
+		return nil, "", err
+	}
+	addr, err := t.server.Expect(ctx, "ready ")
+	if err != nil {
+		t.stop()
+		return nil, "", err
+	}
+	t.idle = settled(t.server)
+	return t, addr, nil
+}
+
+func (t *target) addWorker(name string, argv ...string) error {
+	w, err := proc.Start(name, nil, argv...)
+	if err != nil {
+		return err
+	}
+	t.workers = append(t.workers, w)
+	return nil
+}
+
+// settled is the resident memory of a process that has had a second to rest
+// since it said it was ready; 0 when it cannot be read.
+func settled(p *proc.Proc) int64 {
+	time.Sleep(time.Second)
+	bytes, err := proc.Resident(p.PID())
+	if err != nil {
+		return 0
+	}
+	return bytes
+}
+
+// address resolves a service of the runtime, for the plain methods.
+func (t *target) address(ctx context.Context, service string) (string, error) {
+	if service == "locator" {
+		return t.runtime.Locator, nil
+	}
+	ctx, cancel := control.WithTimeout(ctx)
+	defer cancel()
+	return control.Resolve(ctx, t.runtime.Locator, service)
+}
