@@ -320,6 +320,7 @@ const (
 	GenericNotDirectory = 20  // not a directory
 	GenericInvalid      = 22  // invalid argument
 	GenericNoSpace      = 28  // no space left
+	GenericBrokenPipe   = 32  // broken pipe
 	GenericNotSupported = 95  // not supported
 	GenericReset        = 104 // connection reset
 	GenericTimeout      = 110 // timed out
@@ -334,7 +335,10 @@ const (
 
 // Error codes of CategoryWorker.
 const (
-	WorkerNoEvent = 1 // event not found
+	WorkerNoEvent          = 1   // event not found
+	WorkerHandlerFailed    = 100 // handler failed
+	WorkerNoHandler        = 200 // no handler for the event
+	WorkerInvocationFailed = 212 // invocation failed
 )
 
 // Error codes of CategoryNode.
@@ -668,6 +672,7 @@ var categories = map[int]category{
 		GenericNotDirectory: "not a directory",
 		GenericInvalid:      "invalid argument",
 		GenericNoSpace:      "no space left",
+		GenericBrokenPipe:   "broken pipe",
 		GenericNotSupported: "not supported",
 		GenericReset:        "connection reset",
 		GenericTimeout:      "timed out",
@@ -678,7 +683,10 @@ var categories = map[int]category{
 		ProtocolClosed: "stream is closed",
 	}},
 	CategoryWorker: {name: "worker", codes: map[int]string{
-		WorkerNoEvent: "event not found",
+		WorkerNoEvent:          "event not found",
+		WorkerHandlerFailed:    "handler failed",
+		WorkerNoHandler:        "no handler for the event",
+		WorkerInvocationFailed: "invocation failed",
 	}},
 	CategoryUser:    {name: "user"},
 	CategoryUnknown: {name: "unknown"},
