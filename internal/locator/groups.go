@@ -161,7 +161,10 @@ func decodeWeights(record []byte) (map[string]uint32, error) {
 		if r.Err() != nil {
 			break
 		}
-		if weight > math.MaxUint32 {
+		switch {
+		case len(service) > maxName: // it would be repeated at each of its points
+			return nil, fmt.Errorf("a name is longer than %d bytes", maxName)
+		case weight > math.MaxUint32:
 			return nil, fmt.Errorf("weight of %q is above %d", service, uint32(math.MaxUint32))
 		}
 		if weights[service] = uint32(weight); len(weights) > ring.MaxMembers {

@@ -3,6 +3,7 @@ package locator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
@@ -80,6 +81,7 @@ func TestBadGroupsAreLeftOut(t *testing.T) {
 		"names":    {0x81, 1, 1},
 		"heavy":    weights(map[string]uint64{"app_v1": 1 << 32}),
 		"huge":     huge,
+		"longname": weights(map[string]uint64{strings.Repeat("x", 256): 1}),
 	}
 	st := &records{}
 	for name, record := range bad {
@@ -110,6 +112,34 @@ func TestBadGroupsAreLeftOut(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "disk on fire") {
 		t.Error("nothing was logged about the unreadable group")
+	}
+}
+
+// The routing table has to fit a frame.
+func TestTableIsLimited(t *testing.T) {
+	big := map[string]uint64{}
+	for i := range 600 {
+		big[fmt.Sprintf("%0250d", i)] = 1
+	}
+	st := &records{}
+	st.store("a-small", weights(map[string]uint64{"app_v1": 1}))
+	st.store("b-big", weights(big))
+	st.store("c-small", weights(map[string]uint64{"app_v1": 1}))
+	var log logLines
+	l := open(t, locator.Options{Storage: st, Log: log.logger()})
+	apps(t, l)
+	if a, c := where(l, "a-small", "x"), where(l, "c-small", "x"); a != v1 || c != v1 {
+		t.Errorf("the small groups resolved to %s and %s", a, c)
+	}
+	if !strings.Contains(log.String(), "group=b-big") {
+		t.Error("nothing was logged about the big group")
+	}
+	st.store("a-small", weights(map[string]uint64{"app_v2": 1}))
+	if err := l.Refresh(t.Context(), []string{"a-small", "b-big"}); !errors.Is(err, locator.ErrGroups) {
+		t.Errorf("refresh of the big group: %v", err)
+	}
+	if got := where(l, "a-small", "x"); got != v1 {
+		t.Errorf("after a failed refresh the small group resolved to %s", got)
 	}
 }
 

@@ -45,7 +45,7 @@ func (p publisher) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.F
 // told no has nothing to discard.
 func (p publisher) refuse(b *rpc.Batch, s *rpc.Session, channel uint64, trace rpc.Trace, e *rpc.Error) rpc.Receiver {
 	_ = s.Send(b, channel, idl.Error, rpc.AppendError(nil, e), trace.Append(nil)) // it may be gone: nobody left to tell
-	return nil // a discard that still comes is a late frame
+	return nil                                                                    // a discard that still comes is a late frame
 }
 
 // publication is the channel of a published service.

@@ -526,8 +526,8 @@ func TestRoutingReplacesSubscription(t *testing.T) {
 // reads again.
 func TestSlowRouterGetsTheLatestTable(t *testing.T) {
 	st := &records{}
-	groups := make([]string, 10)
-	long := strings.Repeat("x", 400)
+	groups := make([]string, 20)
+	long := strings.Repeat("x", 200)
 	fill := func(member string) {
 		for i := range groups {
 			groups[i] = fmt.Sprintf("group%d", i)

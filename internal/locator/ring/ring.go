@@ -81,9 +81,11 @@ func New(weights map[string]uint32) (*Group, error) {
 		steps := uint64(math.Round(share * stepsPerMember * float64(len(names))))
 		ps = appendMember(ps, name, uint16(i), steps)
 	}
-	// The sort is stable so that two members that claim one point are told
-	// apart by name; the original leaves that open.
-	slices.SortStableFunc(ps, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+	// Of two members that claim one point the first by name comes first; the
+	// original leaves that open.
+	slices.SortFunc(ps, func(a, b point) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.owner, b.owner))
+	})
 
 	g := &Group{names: names, points: make([]uint32, len(ps)), owners: make([]uint16, len(ps))}
 	for i, p := range ps {
