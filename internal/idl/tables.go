@@ -463,14 +463,14 @@ var LoggingV2 = &Protocol{Name: "logging::v2", Version: 2, Doc: "The log with fi
 
 // Unicorn is the protocol unicorn, version 1. Coordination: a tree of versioned values with watches and locks. Version -1 stands for a missing node.
 var Unicorn = &Protocol{Name: "unicorn", Version: 1, Doc: "Coordination: a tree of versioned values with watches and locks. Version -1 stands for a missing node.", Messages: withControl(
-	Message{ID: 0, Name: "subscribe", Args: []Arg{Arg{Name: "path", Type: "str"}}, Next: UnicornSession, Reply: streamOf(Arg{Name: "value", Type: "any"}, Arg{Name: "version", Type: "int"})},
+	Message{ID: 0, Name: "subscribe", Args: []Arg{Arg{Name: "path", Type: "str"}}, Next: UnicornSession, Reply: streamOf(Arg{Name: "value", Type: "versioned"})},
 	Message{ID: 1, Name: "children_subscribe", Args: []Arg{Arg{Name: "path", Type: "str"}}, Next: UnicornSession, Reply: streamOf(Arg{Name: "version", Type: "int"}, Arg{Name: "children", Type: "[str]"})},
-	Message{ID: 2, Name: "put", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "value", Type: "any"}, Arg{Name: "version", Type: "int"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "ok", Type: "bool"}, Arg{Name: "current", Type: "(any, int)"}), Doc: "A stale version is no error: ok is false and current is what is there."},
-	Message{ID: 3, Name: "get", Args: []Arg{Arg{Name: "path", Type: "str"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "value", Type: "(any, int)"})},
+	Message{ID: 2, Name: "put", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "value", Type: "any"}, Arg{Name: "version", Type: "int"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "ok", Type: "bool"}, Arg{Name: "current", Type: "versioned"}), Doc: "A stale version is no error: ok is false and current is what is there."},
+	Message{ID: 3, Name: "get", Args: []Arg{Arg{Name: "path", Type: "str"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "value", Type: "versioned"})},
 	Message{ID: 4, Name: "create", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "value", Type: "any"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "ok", Type: "bool"})},
 	Message{ID: 5, Name: "del", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "version", Type: "int"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "ok", Type: "bool"})},
 	Message{ID: 6, Name: "remove", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "version", Type: "int"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "ok", Type: "bool"}), Doc: "The same as del."},
-	Message{ID: 7, Name: "increment", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "number", Type: "any"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "value", Type: "(any, int)"})},
+	Message{ID: 7, Name: "increment", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "number", Type: "any"}}, Next: UnicornSession, Reply: valueOf(Arg{Name: "value", Type: "versioned"})},
 	Message{ID: 8, Name: "lock", Args: []Arg{Arg{Name: "path", Type: "str"}}, Next: UnicornSession, Reply: streamOf(Arg{Name: "locked", Type: "bool"}), Doc: "Writes true once when the lock is held."},
 	Message{ID: 9, Name: "named_lock", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "value", Type: "any"}}, Next: UnicornSession, Reply: streamOf(Arg{Name: "locked", Type: "bool"})},
 )}
