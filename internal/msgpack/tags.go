@@ -2,36 +2,34 @@ package msgpack
 
 // First bytes of encoded values. The str8 and bin tags are read, never written.
 const (
-	maxFixint     = 0x7f
-	tagFixmap     = 0x80
-	tagFixarray   = 0x90
-	tagFixraw     = 0xa0
-	tagNil        = 0xc0
-	tagUnused     = 0xc1
-	tagFalse      = 0xc2
-	tagTrue       = 0xc3
-	tagBin8       = 0xc4
-	tagBin16      = 0xc5
-	tagBin32      = 0xc6
-	tagFloat32    = 0xca
-	tagFloat64    = 0xcb
-	tagUint8      = 0xcc
-	tagUint16     = 0xcd
-	tagUint32     = 0xce
-	tagUint64     = 0xcf
-	tagInt8       = 0xd0
-	tagInt16      = 0xd1
-	tagInt32      = 0xd2
-	tagInt64      = 0xd3
-	tagStr8       = 0xd9
-	tagRaw16      = 0xda
-	tagRaw32      = 0xdb
-	tagArray16    = 0xdc
-	tagArray32    = 0xdd
-	tagMap16      = 0xde
-	tagMap32      = 0xdf
-	tagFixintNeg  = 0xe0
-	maxHeaderSize = 9
+	maxFixint    = 0x7f
+	tagFixmap    = 0x80
+	tagFixarray  = 0x90
+	tagFixraw    = 0xa0
+	tagNil       = 0xc0
+	tagFalse     = 0xc2
+	tagTrue      = 0xc3
+	tagBin8      = 0xc4
+	tagBin16     = 0xc5
+	tagBin32     = 0xc6
+	tagFloat32   = 0xca
+	tagFloat64   = 0xcb
+	tagUint8     = 0xcc
+	tagUint16    = 0xcd
+	tagUint32    = 0xce
+	tagUint64    = 0xcf
+	tagInt8      = 0xd0
+	tagInt16     = 0xd1
+	tagInt32     = 0xd2
+	tagInt64     = 0xd3
+	tagStr8      = 0xd9
+	tagRaw16     = 0xda
+	tagRaw32     = 0xdb
+	tagArray16   = 0xdc
+	tagArray32   = 0xdd
+	tagMap16     = 0xde
+	tagMap32     = 0xdf
+	tagFixintNeg = 0xe0
 )
 
 // Kind is the type of an encoded value.
