@@ -9,7 +9,7 @@ import (
 var protocols = []*idl.Protocol{
 	idl.Locator, idl.Storage, idl.Logging, idl.LoggingV2, idl.Unicorn, idl.Metrics, idl.NodeService, idl.App, idl.Worker,
 	idl.Invoke, idl.Isolate, idl.Vicodyn, idl.Uniresis, idl.Unicat, idl.Cache, idl.Chrono, idl.URLFetch, idl.Graphite,
-	idl.Echo, idl.Elasticsearch,
+	idl.Echo, idl.Elasticsearch, idl.Admin,
 }
 
 // TestProtocolsAreComplete: what dispatchers rely on holds for every message of every protocol.
