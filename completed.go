@@ -1,0 +1,62 @@
+package cocaine
+
+import (
+	"context"
+	"iter"
+	"runtime"
+)
+
+// A Result is what a Future came to.
+type Result[T any] struct {
+	Value T
+	Err   error
+}
+
+// AsCompleted ranges over futures in the order in which they finish, each with its
+// position among the arguments. Each is given exactly once: when ctx ends, those
+// that have not finished come with its error.
+//
+//	for i, r := range cocaine.AsCompleted(ctx, futures...) {
+//		fmt.Println(urls[i], r.Value, r.Err)
+//	}
+func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq2[int, Result[T]] {
+	return func(yield func(int, Result[T]) bool) {
+		defer runtime.KeepAlive(futures)
+		finished := make(chan int, len(futures)) // room for all: whoever finishes never waits
+		pending := make(map[int]bool, len(futures))
+		for i, f := range futures {
+			pending[i] = true
+			forget := f.p.notify(func() { finished <- i })
+			defer forget()
+		}
+		for len(pending) > 0 {
+			select {
+			case i := <-finished:
+				delete(pending, i)
+				v, err := futures[i].p.result()
+				if !yield(i, Result[T]{v, err}) {
+					return
+				}
+			case <-ctx.Done():
+				giveUp(ctx, futures, pending, yield)
+				return
+			}
+		}
+	}
+}
+
+// giveUp yields what is left when the context has ended.
+func giveUp[T any](ctx context.Context, futures []*Future[T], pending map[int]bool, yield func(int, Result[T]) bool) {
+	for i, f := range futures {
+		if !pending[i] {
+			continue
+		}
+		r := Result[T]{Err: context.Cause(ctx)}
+		if f.p.isDone() {
+			r.Value, r.Err = f.p.result()
+		}
+		if !yield(i, r) {
+			return
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package cocaine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+)
+
+const locatorName = "locator"
+
+// A Resolution is what the locator knows of a service.
+type Resolution struct {
+	Name      string
+	Endpoints []string // host:port, in the order to try them
+	Version   int
+	Methods   []Method // by ascending id
+	graph     idl.Graph
+}
+
+// A Method is what a service tells of one of its methods.
+type Method struct {
+	ID      uint64
+	Name    string
+	Accepts []string // messages the caller may send after the call; empty: none
+	Replies []string // messages the service may answer with; empty: it does not answer
+}
+
+// A Locator asks the locator itself. Calling a Service needs none of this.
+type Locator struct{ service *Service }
+
+// Locator gives the typed client of the locator.
+func (c *Client) Locator() Locator { return Locator{c.Service(locatorName)} }
+
+// Resolve finds a service by name. For the name of a routing group the locator
+// picks one of its members. If nobody serves the name, the error is
+// ErrServiceNotFound.
+func (l Locator) Resolve(ctx context.Context, name string) (*Resolution, error) {
+	if name == locatorName {
+		return l.service.conn.find(ctx)
+	}
+	m, err := l.service.once(ctx, "resolve", name)
+	if errors.Is(err, ErrDisconnected) { // asking twice does no harm
+		m, err = l.service.once(ctx, "resolve", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot resolve service %q: %w", name, unwrapCall(err))
+	}
+	r, err := parseResolution(name, m.Args)
+	if err != nil {
+		return nil, fmt.Errorf("cannot resolve service %q: bad answer of the locator: %w", name, err)
+	}
+	return r, nil
+}
+
+// Refresh makes the locator read the named routing groups anew.
+func (l Locator) Refresh(ctx context.Context, groups ...string) error {
+	return Exec(ctx, l.service, "refresh", groups)
+}
+
+// UUID is the identity of the node that the locator runs on.
+func (l Locator) UUID(ctx context.Context) (string, error) {
+	return Get[string](ctx, l.service, "uuid")
+}
+
+// unwrapCall takes the name of the call off an error that is going to get another
+// description.
+func unwrapCall(err error) error {
+	if e, ok := err.(*callError); ok {
+		return e.err
+	}
+	return err
+}
+
+// locatorResolution finds the locator, which nobody has to be asked about.
+func locatorResolution(addresses []string) func(context.Context) (*Resolution, error) {
+	return func(context.Context) (*Resolution, error) {
+		graph, err := idl.ParseGraph(idl.Locator.AppendGraph(nil))
+		if err != nil {
+			return nil, err
+		}
+		return newResolution(locatorName, addresses, idl.Locator.Version, graph), nil
+	}
+}
+
+// parseResolution reads the answer of locator.resolve: a list of endpoints, a
+// version and a graph (docs/PROTOCOL.md, Services, locator).
+func parseResolution(name string, args []byte) (*Resolution, error) {
+	r := msgpack.NewReader(args)
+	if n := r.Array(); n < 3 && r.Err() == nil {
+		return nil, fmt.Errorf("%d values, want 3", n)
+	}
+	n := r.Array()
+	endpoints := make([]string, 0, min(n, 16))
+	for i := 0; i < n && r.Err() == nil; i++ {
+		if parts := r.Array(); parts < 2 && r.Err() == nil {
+			return nil, fmt.Errorf("endpoint of %d values, want 2", parts)
+		}
+		host, port := r.String(), r.Uint()
+		endpoints = append(endpoints, net.JoinHostPort(host, strconv.FormatUint(port, 10)))
+	}
+	version := r.Int()
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	graph, err := idl.ReadGraph(&r)
+	if err != nil {
+		return nil, err
+	}
+	return newResolution(name, endpoints, int(version), graph), nil
+}
+
+func newResolution(name string, endpoints []string, version int, graph idl.Graph) *Resolution {
+	r := &Resolution{Name: name, Endpoints: endpoints, Version: version, graph: graph}
+	for id, e := range graph {
+		r.Methods = append(r.Methods, Method{ID: id, Name: e.Name, Accepts: messageNames(e.Tx), Replies: messageNames(e.Rx)})
+	}
+	slices.SortFunc(r.Methods, func(a, b Method) int { return int(a.ID) - int(b.ID) })
+	return r
+}
+
+func messageNames(n *idl.Node) []string {
+	if n == nil {
+		return nil
+	}
+	names := make([]string, len(n.Messages))
+	for i := range n.Messages {
+		names[i] = n.Messages[i].Name
+	}
+	return names
+}

@@ -1,0 +1,51 @@
+package cocaine
+
+import (
+	"context"
+	"math/rand/v2"
+
+	"github.com/cocaine/cocaine-go/internal/hpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// A Trace ties the parts of one request together, across processes. Every call
+// made with a context that carries one becomes a span of its own below it.
+type Trace = rpc.Trace
+
+// NewTrace starts a trace with random ids.
+func NewTrace() Trace {
+	id := newID()
+	return Trace{ID: id, Span: id}
+}
+
+// newID draws an id that is not zero and fits a signed integer, as the tools that
+// show traces want it.
+func newID() uint64 { return rand.Uint64N(1<<63-2) + 1 }
+
+type traceKey struct{}
+
+// WithTrace returns a context that carries a trace.
+func WithTrace(ctx context.Context, t Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+// TraceOf returns the trace that a context carries, the zero Trace if none. In a
+// worker's handler it is that of the request.
+func TraceOf(ctx context.Context) Trace {
+	t, _ := ctx.Value(traceKey{}).(Trace)
+	return t
+}
+
+// appendTrace appends the headers of a span below that of the context.
+func appendTrace(hs []Header, ctx context.Context) []Header {
+	t := TraceOf(ctx)
+	if t.ID == 0 {
+		return hs
+	}
+	t.Parent, t.Span = t.Span, newID()
+	hs = append(hs, t.Headers()...)
+	if t.Verbose {
+		hs = append(hs, Header{Name: hpack.TraceBit, Value: "1"})
+	}
+	return hs
+}
