@@ -23,7 +23,7 @@ func (b *Batch) Now() time.Time {
 	return b.now
 }
 
-// Flush writes what the batch has buffered and waits, while a session it fed is
+// flush writes what the batch has buffered and waits, while a session it fed is
 // over its limit, until that session has drained or ended. cancel ends the wait.
 func (b *Batch) flush(cancel <-chan struct{}) {
 	b.now = time.Time{}
@@ -39,13 +39,16 @@ func (b *Batch) flush(cancel <-chan struct{}) {
 	b.full = b.full[:0]
 }
 
-// Run calls f with a batch of its own and flushes it afterwards. It is for
-// goroutines that are no readers, timers for example, and that append to several
-// sessions at once. It does not wait for full peers.
+// Run calls f with a batch of its own and flushes it afterwards, also if f panics:
+// other batches rely on that. It is for goroutines that are no readers, timers for
+// example, and that append to several sessions at once. It does not wait for full
+// peers.
 func Run(f func(b *Batch)) {
 	var b Batch
+	defer func() {
+		for _, s := range b.touched {
+			s.flush()
+		}
+	}()
 	f(&b)
-	for _, s := range b.touched {
-		s.flush()
-	}
 }

@@ -55,7 +55,8 @@ var (
 
 // AsError is the one funnel from Go errors to coded ones. An *Error in the chain
 // is returned as it is; what the platform names gets the code that the original
-// used (generic errno, category 12); everything else is [12, 22].
+// used (generic errno, category 12); a session that is over is [7, 3]; everything
+// else is [12, 22].
 func AsError(err error) *Error {
 	if err == nil {
 		return nil
@@ -75,6 +76,8 @@ func AsError(err error) *Error {
 		code = syscall.ETIMEDOUT
 	case errors.Is(err, context.Canceled):
 		code = syscall.ECANCELED
+	case errors.Is(err, ErrDisconnected), errors.Is(err, ErrClosed):
+		return &Error{Category: idl.CategoryDispatch, Code: idl.DispatchNotConnected, Message: err.Error()}
 	}
 	return &Error{Category: idl.CategoryGeneric, Code: int(code), Message: err.Error()}
 }
@@ -96,7 +99,8 @@ func AppendError(b []byte, e *Error) []byte {
 	return msgpack.AppendString(b, e.Message)
 }
 
-// DecodeError reads the arguments of an error message. The message is optional.
+// DecodeError reads the arguments of an error message. The message is optional,
+// nil included: it is for people, and no reason to lose the code.
 func DecodeError(args []byte) (*Error, error) {
 	r := msgpack.NewReader(args)
 	n := r.Array()
@@ -107,7 +111,7 @@ func DecodeError(args []byte) (*Error, error) {
 		return nil, fmt.Errorf("cannot decode error: code has %d elements, want 2", m)
 	}
 	e := &Error{Category: int(r.Int()), Code: int(r.Int())}
-	if n > 1 {
+	if n > 1 && r.Kind() != msgpack.KindNil {
 		e.Message = r.String()
 	}
 	if err := r.Err(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
 // A Call is one invocation of a service's method. It is valid until the method
@@ -155,8 +156,14 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 		return e.raw.Accept(b, s, ch, f)
 	}
 	c := &Call{Method: e.msg, Args: f.Args, Headers: f.Headers, Peer: s.conn.RemoteAddr()}
-	if err := m.prepare(c, e); err != nil {
-		return m.refuse(b, s, ch, e, err)
+	if err := c.readFrame(); err != nil {
+		s.noteViolation(ch, badArgs(e.msg.Name, err))
+		return m.refuse(b, s, ch, c, badArgs(e.msg.Name, err))
+	}
+	if m.opts.Authorize != nil {
+		if err := m.opts.Authorize(c); err != nil {
+			return m.refuse(b, s, ch, c, err)
+		}
 	}
 	switch e.kind {
 	case raw:
@@ -167,39 +174,42 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 		if err := m.guardMute(e, c); err != nil {
 			m.log.Warn("cannot serve "+e.msg.Name, "peer", c.Peer, "cause", err)
 		}
+	case stream:
+		if s.streams.Load() >= int64(s.opts.Streams) {
+			return m.refuse(b, s, ch, c, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
+		}
+		return m.spawn(s, ch, e, c)
 	default:
 		return m.spawn(s, ch, e, c)
 	}
 	return nil
 }
 
-// prepare reads what every method needs and asks for permission.
-func (m *Mux) prepare(c *Call, e *method) (err error) {
+// readFrame reads what every method needs.
+func (c *Call) readFrame() (err error) {
 	r := msgpack.NewReader(c.Args)
 	c.NArgs = r.Array()
-	if c.Trace, err = ParseTrace(c.Headers); err != nil {
-		return badArgs(e.msg.Name, err)
-	}
+	c.Trace, err = ParseTrace(c.Headers)
 	c.echo = c.Trace.Append(nil)
-	if m.opts.Authorize != nil {
-		return m.opts.Authorize(c)
-	}
-	return nil
+	return err
 }
 
 // refuse answers a call that is not going to run. What the client may still send
 // on the channel is swallowed.
-func (m *Mux) refuse(b *Batch, s *Session, ch uint64, e *method, err error) Receiver {
-	if e.msg.Reply.Kind == idl.ReplyMute {
-		m.log.Warn("cannot serve "+e.msg.Name, "peer", s.conn.RemoteAddr(), "cause", err)
-		return nil
+func (m *Mux) refuse(b *Batch, s *Session, ch uint64, c *Call, err error) Receiver {
+	if msg := named(c.Method.Reply.Node, "error"); msg != nil {
+		_ = s.Send(b, ch, msg.ID, AppendError(nil, AsError(err)), c.echo) // the session may be over: then nobody is left to tell
+	} else {
+		m.log.Warn("cannot serve "+c.Method.Name, "peer", c.Peer, "cause", err)
 	}
-	s.Violation(b, ch, AsError(err))
-	return Discard(e.msg.Next)
+	return Discard(c.Method.Next)
 }
 
 func (m *Mux) inline(b *Batch, s *Session, ch uint64, e *method, c *Call) {
 	result, err := m.guardUnary(context.Background(), e, c)
+	if err == nil && len(result) > s.opts.Limits.MaxFrame {
+		err = tooLarge(e)
+	}
 	if err != nil {
 		_ = s.Send(b, ch, idl.Error, AppendError(nil, AsError(err)), c.echo)
 		return
@@ -207,55 +217,100 @@ func (m *Mux) inline(b *Batch, s *Session, ch uint64, e *method, c *Call) {
 	_ = s.Send(b, ch, idl.Value, result, c.echo)
 }
 
+// tooLarge is the answer to a call whose answer would not fit into a frame.
+func tooLarge(e *method) error {
+	return fmt.Errorf("cannot answer %s: %w", e.msg.Name, wire.ErrTooLarge)
+}
+
 // spawn runs a method in a goroutine of its own.
 func (m *Mux) spawn(s *Session, ch uint64, e *method, c *Call) Receiver {
 	c.Args = append([]byte(nil), c.Args...)
 	c.Headers = append([]hpack.Header(nil), c.Headers...)
 	ctx, cancel := context.WithCancelCause(context.Background())
-	st := &Stream{s: s, id: ch, echo: c.echo, wake: make(chan struct{}, 1),
+	st := &Stream{s: s, id: ch, trace: c.Trace, echo: c.echo, wake: make(chan struct{}, 1),
 		recv: open(e.msg.Next), send: open(e.msg.Reply.Node), cancel: cancel}
-	var r Receiver = st
 	if st.recv == nil {
 		st.err = io.EOF
-		// The client may send nothing more, but the method still has to learn
-		// when it goes away.
-		r = goneReceiver{cancel}
 	}
-	if s.calls.Add(1) >= int64(s.opts.Calls) {
-		s.Pause()
-	}
-	s.register(ch, r) // before the goroutine can end and forget it
+	s.enter(e.kind)
+	s.register(ch, served{st}) // before the goroutine can end and forget it
 	s.wg.Go(func() {
-		defer cancel(nil)
+		defer s.leave(e.kind, st)
+		defer st.abort() // does nothing unless the method ended its goroutine
 		m.serve(ctx, e, c, st)
-		if s.calls.Add(-1) == int64(s.opts.Calls)-1 {
-			s.Resume()
-		}
-		s.forget(ch)
 	})
 	return registered{}
 }
 
-// serve runs the method and sees that the channel gets its end.
-func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
-	if e.kind == unary {
-		result, err := m.guardUnary(ctx, e, c)
-		if err != nil {
-			st.finish(err)
-			return
-		}
-		st.s.awaitRoom(ctx.Done())
-		_ = st.sendNow(nil, idl.Value, result, st.echo)
+// served receives for a channel whose method is running. It stays in the table
+// until the method has ended, also when the client may send nothing more: the
+// method still has to learn when the client goes away.
+type served struct{ *Stream }
+
+func (v served) Receive(b *Batch, f *Frame) bool {
+	v.Stream.Receive(b, f)
+	return false
+}
+
+// enter counts a method that is about to run. Methods that answer once are
+// expected to end by themselves: the reader waits while too many of them run.
+// Nothing may wait for streams, because it takes the reader to end them.
+func (s *Session) enter(k methodKind) {
+	if k == stream {
+		s.streams.Add(1)
 		return
 	}
-	st.finish(m.guardStream(ctx, e, c, st))
+	if s.calls.Add(1) == int64(s.opts.Calls) {
+		s.Pause()
+	}
+}
+
+// leave takes leave of a method that has ended in whatever way.
+func (s *Session) leave(k methodKind, st *Stream) {
+	st.mu.Lock()
+	st.discard(ErrClosed) // from here on a frame can not pause the session
+	st.mu.Unlock()
+	s.forget(st.id)
+	st.cancel(nil)
+	if k == stream {
+		s.streams.Add(-1)
+		return
+	}
+	if s.calls.Add(-1) == int64(s.opts.Calls)-1 {
+		s.Resume()
+	}
+}
+
+// abort answers in place of a method that ended its goroutine (runtime.Goexit).
+func (st *Stream) abort() {
+	if !st.finished {
+		st.finish(Errorf(idl.CategoryDispatch, idl.DispatchUncaught, "method ended without an answer"))
+	}
+}
+
+// serve runs the method and sees that the channel gets its end.
+func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
+	if e.kind == stream {
+		st.finish(m.guardStream(ctx, e, c, st))
+		return
+	}
+	result, err := m.guardUnary(ctx, e, c)
+	if err == nil && len(result) > st.s.opts.Limits.MaxFrame {
+		err = tooLarge(e)
+	}
+	if err != nil {
+		st.finish(err)
+		return
+	}
+	st.s.awaitRoom(ctx.Done())
+	_ = st.sendNow(nil, idl.Value, result, st.echo) // fails only when the session is over or the channel was ended with an error
+	st.finished = true
 }
 
 // finish sends the last message of a served stream, unless it was sent already.
 func (st *Stream) finish(err error) {
+	st.finished = true
 	st.mu.Lock()
-	st.queue, st.bytes = nil, 0
-	st.release(0)
 	n := st.send
 	st.mu.Unlock()
 	if n == nil {
@@ -274,12 +329,6 @@ func (st *Stream) finish(err error) {
 		}
 	}
 }
-
-// goneReceiver stands for a client that may send nothing more.
-type goneReceiver struct{ cancel context.CancelCauseFunc }
-
-func (g goneReceiver) Receive(*Batch, *Frame) bool { return true }
-func (g goneReceiver) Lost(_ *Batch, err error)    { g.cancel(err) }
 
 // A panicking method costs its caller an error and nobody else anything.
 func (m *Mux) recovered(e *method, err *error) {
@@ -307,38 +356,54 @@ func (m *Mux) guardMute(e *method, c *Call) (err error) {
 // control serves the control messages, which live at the top of every root
 // protocol (docs/PROTOCOL.md, Control messages).
 func (m *Mux) control(b *Batch, s *Session, ch uint64, f *Frame, e *method) Receiver {
-	switch f.Type {
-	case idl.Ping:
-		_ = s.Send(b, ch, idl.Value, nil, nil)
-	case idl.Revoke:
-		m.revoke(b, s, ch, f)
-	default:
-		if e != nil && e.msg.Reply.Kind == idl.ReplyMute {
-			return Discard(e.msg.Next)
-		}
-		s.Violation(b, ch, Errorf(idl.CategoryDispatch, idl.DispatchUnbound,
-			"%s has no method %d", m.proto.Name, f.Type))
-		if e != nil {
-			return Discard(e.msg.Next)
-		}
+	if e == nil {
+		s.Violation(b, ch, Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "%s has no method %d", m.proto.Name, f.Type))
+		return nil
 	}
+	c := &Call{Method: e.msg, Args: f.Args, Headers: f.Headers, Peer: s.conn.RemoteAddr()}
+	err := c.readFrame()
+	switch {
+	case err != nil:
+		err = badArgs(e.msg.Name, err)
+	case f.Type == idl.Ping:
+	case f.Type == idl.Revoke:
+		err = s.revoke(b, f.Args)
+	default:
+		err = Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "%s is not served", e.msg.Name)
+	}
+	if err != nil {
+		s.noteViolation(ch, AsError(err))
+		return m.refuse(b, s, ch, c, err)
+	}
+	_ = s.Send(b, ch, idl.Value, nil, c.echo)
 	return nil
 }
 
-func (m *Mux) revoke(b *Batch, s *Session, ch uint64, f *Frame) {
-	r := msgpack.NewReader(f.Args)
-	r.Array()
-	target := r.Uint()
-	r.Array()
-	cause := &Error{Category: int(r.Int()), Code: int(r.Int()), Message: "channel was revoked"}
-	if err := r.Err(); err != nil {
-		s.Violation(b, ch, badArgs("revoke", err))
-		return
+// revoke ends the client's half of another channel with the error it names. A
+// channel that is not open is ignored.
+func (s *Session) revoke(b *Batch, args []byte) error {
+	target, cause, err := decodeRevoke(args)
+	if err != nil {
+		return badArgs("revoke", err)
 	}
 	if recv := s.take(target); recv != nil {
 		recv.Lost(b, cause)
 	}
-	_ = s.Send(b, ch, idl.Value, nil, nil)
+	return nil
+}
+
+// decodeRevoke reads [channel, [category, code]].
+func decodeRevoke(args []byte) (channel uint64, cause *Error, err error) {
+	r := msgpack.NewReader(args)
+	if n := r.Array(); n < 2 && r.Err() == nil {
+		return 0, nil, fmt.Errorf("%d arguments, want 2", n)
+	}
+	channel = r.Uint()
+	if n := r.Array(); n < 2 && r.Err() == nil {
+		return 0, nil, fmt.Errorf("code has %d elements, want 2", n)
+	}
+	cause = &Error{Category: int(r.Int()), Code: int(r.Int()), Message: "channel was revoked"}
+	return channel, cause, r.Err()
 }
 
 // Discard returns a Receiver that swallows what the peer still sends on a channel

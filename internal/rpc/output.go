@@ -17,6 +17,10 @@ const (
 	// writeStep is how much the writer goroutine offers the kernel at once, so
 	// that a slow peer which does make progress is not taken for a stalled one.
 	writeStep = 64 << 10
+	// flushRounds is how often one flush goes on with what others have appended
+	// meanwhile, before the writer goroutine takes over: a reader must not become
+	// the writer of a connection that many feed.
+	flushRounds = 16
 )
 
 var emptyArray = []byte{0x90}
@@ -111,16 +115,20 @@ func (s *Session) flush() {
 		return
 	}
 	o.writing = true
-	for len(o.buf) > 0 && s.err == nil {
-		buf := o.buf
-		o.buf, o.spare = o.spare[:0], nil
+	for round := 0; len(o.buf) > 0 && s.err == nil; round++ {
+		buf := o.swap()
+		if round == flushRounds {
+			o.handOver(buf)
+			s.mu.Unlock()
+			return
+		}
 		s.mu.Unlock()
 		n, err := o.try(buf)
 		s.mu.Lock()
 		o.taken(n)
 		if err != nil {
 			s.mu.Unlock()
-			s.fail(fmt.Errorf("%w: %w", ErrDisconnected, err))
+			s.sever(fmt.Errorf("%w: %w", ErrDisconnected, err))
 			s.mu.Lock()
 			break
 		}
@@ -128,15 +136,28 @@ func (s *Session) flush() {
 			if s.err != nil {
 				break // Run may already wait for the goroutines of the session
 			}
-			o.rest = buf[n:]
-			s.wg.Go(s.write)
+			o.handOver(buf[n:])
 			s.mu.Unlock()
-			return // the writer goroutine owns writing now
+			return
 		}
 		o.keep(buf)
 	}
 	o.writing = false
 	s.mu.Unlock()
+}
+
+// handOver starts the writer goroutine, which owns writing from now on, with what
+// it has to write first. Called with Session.mu held.
+func (o *output) handOver(rest []byte) {
+	o.rest = rest
+	o.s.wg.Go(o.s.write)
+}
+
+// swap takes what is buffered. Called with Session.mu held.
+func (o *output) swap() []byte {
+	buf := o.buf
+	o.buf, o.spare = o.spare[:0], nil
+	return buf
 }
 
 // keep saves a written buffer for the next frames. Called with Session.mu held.
@@ -185,23 +206,22 @@ func (o *output) writeFD(fd uintptr) bool {
 func (s *Session) write() {
 	o := &s.out
 	for {
-		if err := s.writeAll(o.rest); err != nil {
-			s.fail(err)
-		}
+		s.writeAll(o.rest)
 		s.mu.Lock()
+		o.keep(o.rest)
 		o.rest = nil
 		if len(o.buf) == 0 || s.err != nil {
 			o.writing = false
 			s.mu.Unlock()
 			return
 		}
-		o.rest, o.buf, o.spare = o.buf, o.spare[:0], nil
+		o.rest = o.swap()
 		s.mu.Unlock()
 	}
 }
 
 // writeAll writes in steps, each of which has the stall time to be taken.
-func (s *Session) writeAll(buf []byte) error {
+func (s *Session) writeAll(buf []byte) {
 	for len(buf) > 0 {
 		step := buf[:min(len(buf), writeStep)]
 		_ = s.conn.SetWriteDeadline(time.Now().Add(s.opts.Stall)) // fails only on a closed connection, and so will Write
@@ -209,18 +229,23 @@ func (s *Session) writeAll(buf []byte) error {
 		s.mu.Lock()
 		s.out.taken(n)
 		s.mu.Unlock()
-		if err != nil && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			s.opts.Stats.Stalled.Add(1)
-			s.log.Warn("closing connection: peer stopped reading", "peer", s.conn.RemoteAddr(), "after", s.opts.Stall)
-			return fmt.Errorf("%w: %w", ErrDisconnected, ErrStalled)
-		}
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("%w: %w", ErrDisconnected, err)
+		switch late := errors.Is(err, os.ErrDeadlineExceeded); {
+		case late && n == 0:
+			s.stalled()
+			return
+		case err != nil && !late:
+			s.sever(fmt.Errorf("%w: %w", ErrDisconnected, err))
+			return
 		}
 		buf = buf[n:]
 	}
 	_ = s.conn.SetWriteDeadline(time.Time{})
-	return nil
+}
+
+func (s *Session) stalled() {
+	s.opts.Stats.Stalled.Add(1)
+	s.log.Warn("closing connection: peer stopped reading", "peer", s.conn.RemoteAddr(), "after", s.opts.Stall)
+	s.fail(fmt.Errorf("%w: %w", ErrDisconnected, ErrStalled))
 }
 
 // awaitRoom blocks while the output is over its limit, until cancel or the end

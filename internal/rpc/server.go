@@ -70,6 +70,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, a Acceptor) error {
 	}
 	s.listeners[ln] = struct{}{}
 	s.mu.Unlock()
+	defer s.forget(ln)
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
 	o := s.opts.Session
@@ -109,6 +110,12 @@ func temporary(err error) bool {
 	return false
 }
 
+func (s *Server) forget(ln net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, ln)
+}
+
 func (s *Server) isStopping() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,6 +127,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn, o SessionOptions) {
 	s.mu.Lock()
 	if s.stopping || len(s.sessions) >= s.opts.MaxSessions {
 		s.mu.Unlock()
+		s.opts.Session.Stats.Refused.Add(1)
 		conn.Close()
 		return
 	}
@@ -205,7 +213,7 @@ func (s *Server) drain(ctx context.Context) error {
 func (s *Session) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.table) == 0 && s.out.size == 0 && s.calls.Load() == 0
+	return len(s.table) == 0 && s.out.size == 0 && s.calls.Load()+s.streams.Load() == 0
 }
 
 // Dial connects to a service and runs a session on the connection in a goroutine
@@ -223,13 +231,6 @@ func Dial(ctx context.Context, network, addr string, o SessionOptions) (*Session
 // does. Wait waits for it.
 func Start(conn net.Conn, o SessionOptions) *Session {
 	s := NewSession(conn, o)
-	s.ended = make(chan struct{})
-	go func() {
-		defer close(s.ended)
-		_ = s.Run(context.Background())
-	}()
+	go func() { _ = s.Run(context.Background()) }() // its error is Err
 	return s
 }
-
-// Wait waits until every goroutine of a session made by Dial or Start has ended.
-func (s *Session) Wait() { <-s.ended }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -57,9 +58,12 @@ type SessionOptions struct {
 	Stall time.Duration
 	// Channels bounds the channels whose receiving half is open. If zero, 131072.
 	Channels int
-	// Calls bounds the methods of one session that run at once in goroutines of
-	// a Mux; the reader waits while so many run. If zero, 256.
+	// Calls bounds the methods of a Mux that answer once and run at once in
+	// goroutines of one session; the reader waits while so many run. If zero, 256.
 	Calls int
+	// Streams bounds the methods of a Mux whose channel lives on; a call over it
+	// is refused. If zero, 16384.
+	Streams int
 	// Log receives what the session has to say. If nil, nothing is logged.
 	Log *slog.Logger
 	// Stats, if not nil, is shared by the sessions of a server.
@@ -82,6 +86,9 @@ func (o SessionOptions) withDefaults() SessionOptions {
 	if o.Calls <= 0 {
 		o.Calls = 256
 	}
+	if o.Streams <= 0 {
+		o.Streams = 1 << 14
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -99,6 +106,7 @@ type Stats struct {
 	Violations atomic.Uint64 // protocol mistakes answered with an error frame
 	Malformed  atomic.Uint64 // sessions ended by broken framing
 	Stalled    atomic.Uint64 // sessions ended because the peer stopped reading
+	Refused    atomic.Uint64 // connections over ServerOptions.MaxSessions, or during Shutdown
 }
 
 // recent is how many closed channels a session remembers, to tell a late frame
@@ -109,6 +117,9 @@ const (
 	minReadBuffer = 4 << 10
 	maxReadBuffer = 64 << 10
 )
+
+// linger is how long a session whose output broke goes on reading.
+const linger = time.Second
 
 // Session is one connection. NewSession makes it, Run works it.
 type Session struct {
@@ -125,7 +136,9 @@ type Session struct {
 	table  map[uint64]Receiver // channels whose receiving half is open
 	max    uint64              // the highest channel id opened by either side
 	closed [recent]uint64      // closed[id%recent] == id: closed a short while ago
-	err    error               // why the session ended
+	err    error               // why nothing can be sent any more
+	over   bool                // the session has ended: err is set, done closed
+	last   *time.Timer         // ends a session whose output broke
 	resume chan struct{}       // closed when pauses drops to 0; nil when nobody waits
 
 	pauses atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
@@ -139,8 +152,9 @@ type Session struct {
 	r, w    int
 	batch   Batch
 
-	calls atomic.Int64   // Mux handlers running now
-	ended chan struct{} // closed when the goroutine of Start is done
+	calls   atomic.Int64  // methods of a Mux running now that answer once
+	streams atomic.Int64  // the same for those whose channel lives on
+	ended   chan struct{} // closed when Run is done
 }
 
 // NewSession wraps a connection. Nothing happens until Run is called, but frames
@@ -152,6 +166,7 @@ func NewSession(conn net.Conn, opts SessionOptions) *Session {
 		opts:    o,
 		log:     o.Log,
 		done:    make(chan struct{}),
+		ended:   make(chan struct{}),
 		table:   make(map[uint64]Receiver),
 		scanner: wire.NewScanner(o.Limits),
 	}
@@ -163,16 +178,27 @@ func NewSession(conn net.Conn, opts SessionOptions) *Session {
 // it broke, Close was called or ctx ended. It returns when every goroutine of the
 // session has ended. The error wraps ErrClosed or ErrDisconnected.
 func (s *Session) Run(ctx context.Context) error {
+	defer close(s.ended)
 	s.opts.Stats.Sessions.Add(1)
-	stop := context.AfterFunc(ctx, func() { s.fail(ErrClosed) })
+	cancelled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		s.fail(ErrClosed)
+		close(cancelled)
+	})
 	s.read()
-	stop()
+	if !stop() {
+		<-cancelled
+	}
+	s.stopLinger()
 	s.lose()
 	s.batch.flush(s.done)
 	s.wg.Wait()
 	s.opts.Stats.Sessions.Add(-1)
 	return s.Err()
 }
+
+// Wait waits until Run has returned.
+func (s *Session) Wait() { <-s.ended }
 
 // Close ends the session. Buffered output that the peer has not taken is lost.
 // It does not wait for Run.
@@ -184,7 +210,8 @@ func (s *Session) Close() error {
 // Done is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Err is why the session ended, nil while it lives.
+// Err is why the session ended, nil while it lives. It may be set some time before
+// Done is closed, when nothing can be sent any more.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,15 +224,44 @@ func (s *Session) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }
 // fail ends the session; the first cause wins.
 func (s *Session) fail(err error) {
 	s.mu.Lock()
-	if s.err != nil {
+	if s.over {
 		s.mu.Unlock()
 		return
 	}
-	s.err = err
+	s.over = true
+	s.seal(err)
 	close(s.done)
-	s.out.abandon()
 	s.mu.Unlock()
 	s.conn.Close()
+}
+
+// seal lets nothing more be sent. Called with mu held.
+func (s *Session) seal(err error) {
+	if s.err == nil {
+		s.err = err
+		s.out.abandon()
+	}
+}
+
+// sever is fail for an output that broke. The peer is gone, but what it said
+// before that is still to be read: answers, and messages that want none. The
+// reader finds the end of the connection behind them and ends the session; should
+// it find none, linger does.
+func (s *Session) sever(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.seal(err)
+		s.last = time.AfterFunc(linger, func() { s.fail(err) })
+	}
+}
+
+func (s *Session) stopLinger() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil {
+		s.last.Stop()
+	}
 }
 
 // lose tells every open channel that the session is over. Nothing can be added
@@ -234,19 +290,29 @@ func rootCause(err error) error {
 func (s *Session) read() {
 	s.buf = make([]byte, minReadBuffer)
 	for {
-		if !s.drainInput() {
-			return
-		}
-		s.batch.flush(s.done)
-		if !s.awaitResume() || !s.fill() {
+		if !s.drainInput() || !s.settle() || !s.fill() {
 			return
 		}
 	}
 }
 
-// drainInput dispatches every whole frame in the buffer.
+// settle does what must be done before the reader blocks, and waits while the
+// session is paused or one that it feeds is full. It returns false if the session
+// ended meanwhile.
+func (s *Session) settle() bool {
+	s.batch.flush(s.done)
+	return s.awaitResume()
+}
+
+// drainInput dispatches every whole frame in the buffer. It returns false when the
+// session cannot go on.
 func (s *Session) drainInput() bool {
+	frames := uint64(0)
+	defer func() { s.opts.Stats.FramesIn.Add(frames) }()
 	for s.r < s.w {
+		if s.pauses.Load() > 0 && !s.settle() {
+			return false
+		}
 		f, n, err := s.scanner.Next(s.buf[s.r:s.w])
 		if err != nil {
 			if errors.Is(err, wire.ErrShort) {
@@ -256,14 +322,12 @@ func (s *Session) drainInput() bool {
 			return false
 		}
 		s.r += n
+		frames++
 		if !s.dispatch(f) {
 			return false
 		}
-		if len(s.batch.full) > 0 || s.pauses.Load() > 0 {
-			s.batch.flush(s.done)
-			if !s.awaitResume() {
-				return false
-			}
+		if len(s.batch.full) > 0 && !s.settle() {
+			return false
 		}
 	}
 	return true
@@ -314,6 +378,7 @@ func (s *Session) makeRoom() {
 func (s *Session) malformed(err error) {
 	s.opts.Stats.Malformed.Add(1)
 	s.log.Warn("closing connection: malformed input", "peer", s.conn.RemoteAddr(), "cause", err)
+	s.flush() // the answers to what came before it
 	s.fail(fmt.Errorf("%w: %w", ErrDisconnected, err))
 }
 
@@ -414,9 +479,13 @@ func (s *Session) take(channel uint64) Receiver {
 // Violation answers a mistake that left the framing intact with an error frame;
 // the connection stays.
 func (s *Session) Violation(b *Batch, channel uint64, e *Error) {
+	s.noteViolation(channel, e)
+	_ = s.Send(b, channel, idl.Error, AppendError(nil, e), nil) // the session may be over: then nobody is left to tell
+}
+
+func (s *Session) noteViolation(channel uint64, e *Error) {
 	s.opts.Stats.Violations.Add(1)
 	s.log.Debug("protocol violation", "peer", s.conn.RemoteAddr(), "channel", channel, "cause", e)
-	_ = s.Send(b, channel, idl.Error, AppendError(nil, e), nil) // the session may be over: then nobody is left to tell
 }
 
 // Channels is the number of channels whose receiving half is open.
@@ -429,44 +498,50 @@ func (s *Session) Channels() int {
 // Open opens a channel from this side with its first frame and registers the
 // Receiver of what comes back. Ids rise in the order of the frames on the wire.
 func (s *Session) Open(b *Batch, r Receiver, typ uint64, args, headers []byte) (uint64, error) {
-	s.mu.Lock()
-	if s.err != nil {
-		err := s.err
-		s.mu.Unlock()
-		return 0, err
+	id, err := s.enqueueFirst(b, r, typ, args, headers)
+	if b == nil && err == nil {
+		s.flush()
 	}
-	if len(s.table) >= s.opts.Channels {
-		s.mu.Unlock()
+	return id, err
+}
+
+// enqueueFirst is Open without the write: with a nil batch the caller flushes.
+func (s *Session) enqueueFirst(b *Batch, r Receiver, typ uint64, args, headers []byte) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	if len(s.table) >= s.opts.Channels || s.max == math.MaxUint64 {
 		return 0, ErrTooManyChannels
 	}
 	s.max++
-	id := s.max
 	if r != nil {
-		s.table[id] = r
+		s.table[s.max] = r
 	}
-	s.out.append(b, id, typ, args, headers)
-	s.mu.Unlock()
-	if b == nil {
-		s.flush()
-	}
-	return id, nil
+	s.out.append(b, s.max, typ, args, headers)
+	return s.max, nil
 }
 
 // Send appends a frame to the output. args is a whole msgpack array, nil for an
 // empty one; headers likewise. With a nil batch the frame is written at once.
 // The error is the one the session ended with.
 func (s *Session) Send(b *Batch, channel, typ uint64, args, headers []byte) error {
-	s.mu.Lock()
-	if s.err != nil {
-		err := s.err
-		s.mu.Unlock()
-		return err
-	}
-	s.out.append(b, channel, typ, args, headers)
-	s.mu.Unlock()
-	if b == nil {
+	err := s.enqueue(b, channel, typ, args, headers)
+	if b == nil && err == nil {
 		s.flush()
 	}
+	return err
+}
+
+// enqueue is Send without the write: with a nil batch the caller flushes.
+func (s *Session) enqueue(b *Batch, channel, typ uint64, args, headers []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	s.out.append(b, channel, typ, args, headers)
 	return nil
 }
 
@@ -491,7 +566,7 @@ func (s *Session) Resume() {
 func (s *Session) awaitResume() bool {
 	for {
 		s.mu.Lock()
-		if s.err != nil {
+		if s.over {
 			s.mu.Unlock()
 			return false
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/cocaine/cocaine-go/internal/hpack"
@@ -12,15 +13,31 @@ import (
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
-// StreamBuffer is how many bytes a Stream holds for a goroutine that is slower
-// than its peer, before it stops the reading of the connection.
-const StreamBuffer = 8 << 20
+const (
+	// StreamBuffer is how many bytes of memory a Stream holds for a goroutine that
+	// is slower than its peer, before it stops the reading of the connection.
+	StreamBuffer = 8 << 20
+	// messageOverhead and headerOverhead are what a queued message and each of its
+	// headers take beside their contents. Without them a peer could fill the memory
+	// with messages that have none.
+	messageOverhead = 96
+	headerOverhead  = 32
+)
 
 // A Message is one frame received on a Stream. It belongs to the caller.
 type Message struct {
 	Type    uint64
 	Args    []byte // a msgpack array
 	Headers []hpack.Header
+}
+
+// size is the memory a queued message takes.
+func (m *Message) size() int {
+	n := messageOverhead + len(m.Args)
+	for i := range m.Headers {
+		n += headerOverhead + len(m.Headers[i].Name) + len(m.Headers[i].Value)
+	}
+	return n
 }
 
 // An Outgoing is one frame to be sent on a Stream.
@@ -33,20 +50,24 @@ type Outgoing struct {
 // are independent. Recv may be called by one goroutine at a time, Send by any
 // number, Close by any.
 type Stream struct {
-	s    *Session
-	id   uint64
-	echo []byte // headers of every frame sent: the trace of the request
+	s      *Session
+	id     uint64
+	trace  Trace                   // of the request, echoed in every frame of a served stream
+	echo   []byte                  // the same, encoded
+	cancel context.CancelCauseFunc // ends the context of the method that serves the stream; nil for a caller's
+
+	finished bool // the method has returned; owned by its goroutine
 
 	wake chan struct{} // has a token when the queue or err changed
 
-	mu     sync.Mutex
-	queue  []Message
-	bytes  int
-	held   bool      // this stream has paused the session
-	recv   *idl.Node // what the peer may send next; nil once its half is closed
-	send   *idl.Node // what this side may send next; nil once closed
-	err    error     // how the receiving half ended
-	cancel context.CancelCauseFunc
+	mu      sync.Mutex
+	queue   []Message
+	bytes   int            // the memory of the queue
+	held    bool           // this stream has paused the session
+	recv    *idl.Node      // what the peer may send next; nil once its half is closed
+	send    *idl.Node      // what this side may send next; nil once closed
+	err     error          // how the receiving half ended
+	trailer []hpack.Header // of the peer's last message
 }
 
 // next is the state after a message, nil when the half is closed.
@@ -77,20 +98,20 @@ func (st *Stream) Receive(b *Batch, f *Frame) (done bool) {
 	st.mu.Lock()
 	if st.recv == nil {
 		st.mu.Unlock()
+		st.s.opts.Stats.LateFrames.Add(1)
 		return true
 	}
 	m := st.recv.Lookup(f.Type)
 	if m == nil {
-		e := Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "message %d is not allowed on channel %d now", f.Type, st.id)
-		st.end(e)
 		st.mu.Unlock()
-		if st.s.opts.Acceptor != nil {
-			st.s.Violation(b, st.id, e)
-		}
+		st.violated(b, f.Type)
 		return true
 	}
 	st.recv = next(st.recv, m)
 	done = st.recv == nil
+	if done && len(f.Headers) > 0 {
+		st.trailer = append([]hpack.Header(nil), f.Headers...)
+	}
 	switch {
 	case done && m.Name == "error":
 		st.end(remoteError(f.Args))
@@ -104,6 +125,37 @@ func (st *Stream) Receive(b *Batch, f *Frame) (done bool) {
 	}
 	st.mu.Unlock()
 	return done
+}
+
+// violated ends both halves of the channel of a peer that sent what it may not.
+func (st *Stream) violated(b *Batch, typ uint64) {
+	e := Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "message %d is not allowed on channel %d now", typ, st.id)
+	st.mu.Lock()
+	st.end(e)
+	errorID, tell := st.shut()
+	st.mu.Unlock()
+	st.s.noteViolation(st.id, e)
+	if tell {
+		_ = st.s.Send(b, st.id, errorID, AppendError(nil, e), st.echo) // the session may be over: then nobody is left to tell
+	}
+	if st.cancel != nil {
+		st.cancel(e)
+	}
+}
+
+// shut closes the sending half. It returns the error message by which the peer
+// can be told, if it can. Called with mu held.
+func (st *Stream) shut() (errorID uint64, tell bool) {
+	n := st.send
+	st.send = nil
+	if n == nil {
+		return 0, false
+	}
+	m := named(n, "error")
+	if m == nil {
+		return 0, false
+	}
+	return m.ID, true
 }
 
 func remoteError(args []byte) error {
@@ -121,7 +173,7 @@ func (st *Stream) push(f *Frame) {
 		m.Headers = append([]hpack.Header(nil), f.Headers...)
 	}
 	st.queue = append(st.queue, m)
-	st.bytes += len(m.Args)
+	st.bytes += m.size()
 	if st.bytes > StreamBuffer && !st.held {
 		st.held = true
 		st.s.Pause()
@@ -149,10 +201,9 @@ func (st *Stream) notify() {
 func (st *Stream) Lost(_ *Batch, err error) {
 	st.mu.Lock()
 	st.end(err)
-	cancel := st.cancel
 	st.mu.Unlock()
-	if cancel != nil {
-		cancel(err)
+	if st.cancel != nil {
+		st.cancel(err)
 	}
 }
 
@@ -189,7 +240,7 @@ func (st *Stream) pop() Message {
 	if len(st.queue) == 0 {
 		st.queue = nil
 	}
-	st.bytes -= len(m.Args)
+	st.bytes -= m.size()
 	st.release(StreamBuffer / 2)
 	return m
 }
@@ -203,7 +254,8 @@ func (st *Stream) release(limit int) {
 	}
 }
 
-// Pending is the number of messages and bytes received and not yet taken.
+// Pending is the number of messages received and not yet taken, and the memory
+// they take.
 func (st *Stream) Pending() (messages, bytes int) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -220,29 +272,62 @@ func (st *Stream) Send(ctx context.Context, typ uint64, args []byte) error {
 	return st.sendNow(nil, typ, args, st.echo)
 }
 
-// SendHeaders is Send with headers beside the trace.
+// SendHeaders is Send with headers beside the trace. On a served stream the trace
+// is the request's, whatever trace headers hs has.
 func (st *Stream) SendHeaders(ctx context.Context, typ uint64, args []byte, hs []hpack.Header) error {
 	if err := st.s.AwaitRoom(ctx); err != nil {
 		return err
 	}
+	if st.cancel != nil {
+		hs = append(st.trace.Headers(), withoutTrace(hs)...)
+	}
 	return st.sendNow(nil, typ, args, hpack.AppendLiterals(nil, hs))
 }
 
+func withoutTrace(hs []hpack.Header) []hpack.Header {
+	return slices.DeleteFunc(slices.Clone(hs), func(h hpack.Header) bool { return IsTraceHeader(h.Name) })
+}
+
+// sendNow sends without waiting for room.
 func (st *Stream) sendNow(b *Batch, typ uint64, args, headers []byte) error {
+	err := st.enqueue(b, typ, args, headers)
+	if b == nil && err == nil {
+		st.s.flush() // not under the lock: the reader wants it for every frame
+	}
+	return err
+}
+
+func (st *Stream) enqueue(b *Batch, typ uint64, args, headers []byte) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.send == nil {
-		return Errorf(idl.CategoryProtocol, idl.ProtocolClosed, "cannot send on channel %d: stream is closed", st.id)
+	n, err := st.advance(st.send, typ, args)
+	if err != nil {
+		return err
 	}
-	m := st.send.Lookup(typ)
+	st.send = n
+	return st.s.enqueue(b, st.id, typ, args, headers)
+}
+
+// advance returns the state of the sending half after a message.
+func (st *Stream) advance(n *idl.Node, typ uint64, args []byte) (*idl.Node, error) {
+	if n == nil {
+		return nil, Errorf(idl.CategoryProtocol, idl.ProtocolClosed, "cannot send on channel %d: stream is closed", st.id)
+	}
+	m := n.Lookup(typ)
 	if m == nil {
-		return Errorf(idl.CategoryProtocol, idl.ProtocolClosed, "cannot send on channel %d: message %d is not allowed now", st.id, typ)
+		return nil, Errorf(idl.CategoryProtocol, idl.ProtocolClosed, "cannot send on channel %d: message %d is not allowed now", st.id, typ)
 	}
 	if len(args) > st.s.opts.Limits.MaxFrame {
-		return fmt.Errorf("cannot send on channel %d: %w", st.id, wire.ErrTooLarge)
+		return nil, fmt.Errorf("cannot send on channel %d: %w", st.id, wire.ErrTooLarge)
 	}
-	st.send = next(st.send, m)
-	return st.s.Send(b, st.id, typ, args, headers)
+	return next(n, m), nil
+}
+
+// Trailer gives the headers of the peer's last message, nil before it has come.
+func (st *Stream) Trailer() []hpack.Header {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.trailer
 }
 
 // Sendable reports whether this side may still send.
@@ -260,34 +345,36 @@ func (st *Stream) Close() error { return st.Fail(context.Canceled) }
 // Fail is Close with a cause that the peer is told.
 func (st *Stream) Fail(cause error) error {
 	st.mu.Lock()
-	openRecv, sendable := st.recv != nil, st.send != nil
-	st.end(ErrClosed)
-	st.queue, st.bytes = nil, 0
-	st.release(0)
-	var typ uint64
-	if sendable {
-		if m := named(st.send, "error"); m != nil {
-			typ = m.ID
-		} else {
-			sendable = false
-		}
-		st.send = nil
-	}
+	wasOpen := st.recv != nil
+	st.discard(ErrClosed)
+	errorID, tell := st.shut()
 	st.mu.Unlock()
-	if openRecv {
+	if wasOpen && st.cancel == nil { // a served channel stays known until its method has ended
 		st.s.forget(st.id)
 	}
-	if sendable {
-		e := AsError(cause)
-		if errors.Is(cause, context.Canceled) {
-			e = lostError(context.Canceled)
-		}
-		return st.s.Send(nil, st.id, typ, AppendError(nil, e), st.echo)
+	if !tell {
+		return nil
 	}
-	return nil
+	e := AsError(cause)
+	if errors.Is(cause, context.Canceled) {
+		e = lostError(context.Canceled)
+	}
+	return st.s.Send(nil, st.id, errorID, AppendError(nil, e), st.echo)
 }
 
+// discard closes the receiving half and drops what was received. Called with mu
+// held.
+func (st *Stream) discard(err error) {
+	st.end(err)
+	st.queue, st.bytes = nil, 0
+	st.release(0)
+}
+
+// named finds a message by name, nil if there is none.
 func named(n *idl.Node, name string) *idl.Message {
+	if n == nil {
+		return nil
+	}
 	for i := range n.Messages {
 		if n.Messages[i].Name == name {
 			return &n.Messages[i]
@@ -325,6 +412,9 @@ func (s *Session) Call(ctx context.Context, typ uint64, args []byte, o CallOptio
 		o.Recv = primitive
 	}
 	st := &Stream{s: s, wake: make(chan struct{}, 1), recv: open(o.Recv), send: open(o.Send)}
+	if err := st.check(args, o.Then); err != nil {
+		return nil, err
+	}
 	var headers []byte
 	if len(o.Headers) > 0 {
 		headers = hpack.AppendLiterals(nil, o.Headers)
@@ -333,26 +423,36 @@ func (s *Session) Call(ctx context.Context, typ uint64, args []byte, o CallOptio
 	if st.recv == nil {
 		r, st.err = nil, io.EOF // a mute method
 	}
-	for _, out := range append([]Outgoing{{Args: args}}, o.Then...) {
-		if len(out.Args) > s.opts.Limits.MaxFrame {
-			return nil, fmt.Errorf("cannot call: %w", wire.ErrTooLarge)
-		}
-	}
-	// The stream's lock keeps an answer, which may come before Open returns, from
-	// being seen before the id is known.
+	// The stream's lock keeps an answer, which may come before the id is known,
+	// from being seen.
 	st.mu.Lock()
-	var b Batch
-	id, err := s.Open(&b, r, typ, args, headers)
+	id, err := s.enqueueFirst(nil, r, typ, args, headers)
 	st.id = id
 	st.mu.Unlock()
-	for i := 0; err == nil && i < len(o.Then); i++ {
-		err = st.sendNow(&b, o.Then[i].Type, o.Then[i].Args, nil)
-	}
-	for _, t := range b.touched {
-		t.flush()
-	}
 	if err != nil {
 		return nil, err
 	}
+	for _, out := range o.Then {
+		// From here on the call may have reached the peer: how it goes on is the
+		// stream's to tell.
+		if st.enqueue(nil, out.Type, out.Args, nil) != nil {
+			break
+		}
+	}
+	s.flush()
 	return st, nil
+}
+
+// check looks for mistakes in a call before anything is sent.
+func (st *Stream) check(args []byte, then []Outgoing) (err error) {
+	if len(args) > st.s.opts.Limits.MaxFrame {
+		return fmt.Errorf("cannot call: %w", wire.ErrTooLarge)
+	}
+	n := st.send
+	for _, out := range then {
+		if n, err = st.advance(n, out.Type, out.Args); err != nil {
+			return fmt.Errorf("cannot call: %w", err)
+		}
+	}
+	return nil
 }
