@@ -163,9 +163,6 @@ func (l *Locator) register(s Service, external bool) (*Registration, error) {
 	return r, nil
 }
 
-// Name returns the registered name.
-func (r *Registration) Name() string { return r.name }
-
 // Remove gives the name up. It may be called again, to no effect.
 func (r *Registration) Remove() {
 	l := r.l

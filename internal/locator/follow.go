@@ -54,7 +54,7 @@ func (l *Locator) deliver(ctx context.Context, m mailbox, send func(args []byte)
 		case <-l.done:
 			return nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }

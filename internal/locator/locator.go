@@ -139,9 +139,6 @@ func (l *Locator) Close() {
 	l.loops.Wait()
 }
 
-// UUID returns the node's identity.
-func (l *Locator) UUID() string { return l.uuid }
-
 func encodeExtra(extra map[string]any) ([]byte, error) {
 	if extra == nil {
 		extra = map[string]any{}

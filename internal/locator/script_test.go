@@ -105,6 +105,10 @@ func dialPeer(t *testing.T, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	return newPeer(t, conn)
+}
+
+func newPeer(t *testing.T, conn net.Conn) *peer {
 	return &peer{t: t, conn: conn, scan: wire.NewScanner(wire.Limits{}), later: map[uint64][][]byte{}}
 }
 

@@ -100,9 +100,12 @@ func (l *Locator) serveRouting(ctx context.Context, c *rpc.Call, s *rpc.Stream) 
 	var listener sync.WaitGroup
 	defer listener.Wait()
 	defer cancel(nil)
-	listener.Go(func() { // the only message is discard, and it is the last
-		_, _ = s.Recv(ctx)
-		cancel(errDiscarded)
+	listener.Go(func() {
+		_, err := s.Recv(ctx)
+		if err == nil { // the only message is discard, and it is the last
+			err = errDiscarded
+		}
+		cancel(err)
 	})
 	r := l.route(id)
 	defer l.unroute(id, r)

@@ -522,45 +522,6 @@ func TestRoutingReplacesSubscription(t *testing.T) {
 	}
 }
 
-// A subscriber that does not read costs one table, and gets the newest when it
-// reads again.
-func TestSlowRouterGetsTheLatestTable(t *testing.T) {
-	st := &records{}
-	groups := make([]string, 20)
-	long := strings.Repeat("x", 200)
-	fill := func(member string) {
-		for i := range groups {
-			groups[i] = fmt.Sprintf("group%d", i)
-			st.store(groups[i], weights(map[string]uint64{member + long: 1, "other" + long: 1}))
-		}
-	}
-	fill("member0000")
-	l := open(t, locator.Options{Storage: st})
-	// A table has 2 MB; the buffers of the connection hold a few.
-	addr := serve(t, l, rpc.ServerOptions{Session: rpc.SessionOptions{Buffer: 1 << 20}})
-	slow := dialPeer(t, addr)
-	slow.send(append([]byte{0x93, 1, idl.LocatorRouting}, one("slow")...))
-	quick := call(t, dial(t, addr), "routing", one("quick"))
-	mustRecv(t, quick)
-	const rounds = 20
-	last := ""
-	for i := range rounds {
-		last = fmt.Sprintf("member%04d", i+1)
-		fill(last)
-		if err := l.Refresh(t.Context(), groups); err != nil {
-			t.Fatal(err)
-		}
-		for !bytes.Contains(mustRecv(t, quick).Args, []byte(last)) { // the slow one delays nobody
-		}
-	}
-	tables := 1
-	for ; !bytes.Contains(slow.frameOn(1), []byte(last)); tables++ {
-	}
-	if tables > rounds/2 {
-		t.Errorf("the slow router was sent %d of %d tables", tables, rounds+1)
-	}
-}
-
 // A peer that does not read arrives at the present directory when it does, and
 // meanwhile neither delays anyone nor lets the news pile up.
 func TestSlowPeerArrivesAtThePresent(t *testing.T) {
