@@ -43,6 +43,9 @@ type Options struct {
 	// state of the engine changed. It is called under the engine's lock: it must
 	// neither block nor call the engine.
 	Changed func()
+	// Listen, if not nil, opens the workers' socket in place of a unix socket, for
+	// tests in virtual time.
+	Listen func(path string) (net.Listener, error)
 	// KillGrace is the time between SIGTERM and SIGKILL. If zero, 5 s.
 	KillGrace time.Duration
 	// Session configures the workers' connections.
@@ -116,7 +119,11 @@ func New(o Options) *Engine {
 // Start binds the workers' socket, replacing a stale one, and starts as many
 // workers as pool-min asks for.
 func (e *Engine) Start() error {
-	ln, err := listen(e.o.Endpoint)
+	open := e.o.Listen
+	if open == nil {
+		open = listen
+	}
+	ln, err := open(e.o.Endpoint)
 	if err != nil {
 		return fmt.Errorf("cannot start app %q: %w", e.o.App, err)
 	}
