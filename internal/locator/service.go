@@ -79,7 +79,7 @@ func (l *Locator) serveConnect(ctx context.Context, c *rpc.Call, s *rpc.Stream) 
 	if !l.announce {
 		return nil
 	}
-	headers := append(c.Trace.Headers(), hpack.Header{Name: extraHeader, Value: string(l.extra)})
+	headers := []hpack.Header{{Name: extraHeader, Value: string(l.extra)}}
 	f := l.connect(uuid)
 	defer l.disconnect(uuid, f)
 	return l.deliver(ctx, f, func(args []byte) error {
