@@ -245,6 +245,7 @@ func TestProblems(t *testing.T) {
 		{name: "shared text", overrides: map[string]string{"network.shared": "x-y"}, want: []string{`network.shared: the first port must be a whole number, have "x"`}},
 		{name: "shared word", overrides: map[string]string{"network.shared": "all"}, want: []string{`network.shared: must be two ports such as [32768, 61000], have "all"`}},
 		{name: "long runtime", file: "[paths]\nruntime = '/" + strings.Repeat("r", 63) + "'\n", want: []string{"server.toml:2:11: paths.runtime: must be at most 62 bytes long, because the system limits the length of socket paths, have 64"}},
+		{name: "not UTF-8", environ: []string{"COCAINE_NETWORK_HOSTNAME=\xff"}, want: []string{`$COCAINE_NETWORK_HOSTNAME: network.hostname: must be valid UTF-8, have "\xff"`}},
 		{name: "home", file: "[paths]\nstate = '~/x'\n", want: []string{`paths.state: must be written out, "~" has no meaning here, have "~/x"`}},
 		{name: "no path", file: "[paths]\nspool = ''\n", want: []string{"paths.spool: must not be empty"}},
 		{name: "zero byte", file: "[paths]\nspool = \"\\u0000\"\n", want: []string{"paths.spool: must not contain a zero byte"}},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cocaine/cocaine-go/internal/document"
 )
@@ -108,7 +109,7 @@ func (l *loader) readEnvironment(h Host) {
 			continue
 		}
 		if s := known[name]; s != nil {
-			l.apply(s, s.parse(value), Origin{Layer: Environment, Name: name})
+			l.applyText(s, value, Origin{Layer: Environment, Name: name})
 			delete(known, name) // a name that is given twice is applied once
 			continue
 		}
@@ -131,7 +132,7 @@ func (l *loader) readOverrides(overrides map[string]string) {
 			l.unknown(commandLine, fmt.Sprintf("no such setting %q", key), document.Suggest(key, slices.Sorted(maps.Keys(known))))
 			continue
 		}
-		l.apply(s, s.parse(overrides[key]), Origin{Layer: CommandLine})
+		l.applyText(s, overrides[key], Origin{Layer: CommandLine})
 	}
 }
 
@@ -148,6 +149,16 @@ func (l *loader) apply(s *setting, v any, from Origin) {
 	if err := s.set(l.config, v); err != nil {
 		l.problem(s.key, "%v", err)
 	}
+}
+
+// applyText sets a setting from text. TOML is UTF-8; so is what stands in for it.
+func (l *loader) applyText(s *setting, text string, from Origin) {
+	if !utf8.ValidString(text) {
+		l.config.origins[s.key] = from
+		l.problem(s.key, "must be valid UTF-8, have %q", text)
+		return
+	}
+	l.apply(s, s.parse(text), from)
 }
 
 // problem records what is wrong with a setting, at the place that it was given.

@@ -1,0 +1,46 @@
+package source
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// ignored tells whether a file or directory is a by-product of somebody's tools
+// and no part of the source: it is neither packed nor watched.
+func ignored(name string, dir bool) bool {
+	if dir {
+		switch name {
+		case ".git", ".hg", ".svn", ".bzr", ".jj", ".cocaine", ".idea", ".vscode", "__pycache__":
+			return true
+		}
+		return false
+	}
+	switch {
+	case name == ".DS_Store",
+		strings.HasSuffix(name, "~"),
+		strings.HasPrefix(name, ".#"),
+		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#"),
+		strings.HasPrefix(name, ".goutputstream-"),
+		strings.HasSuffix(name, "___jb_tmp___"),
+		strings.HasSuffix(name, "___jb_old___"):
+		return true
+	}
+	switch filepath.Ext(name) {
+	case ".swp", ".swo", ".swx":
+		return true
+	}
+	return false
+}
+
+// unwatched tells whether changes of a file or directory are none of the
+// source, although it may be packed: installed dependencies, and the file that
+// vim writes to see whether it can.
+func unwatched(name string, dir bool) bool {
+	if ignored(name, dir) {
+		return true
+	}
+	if dir {
+		return name == "node_modules" || name == ".venv"
+	}
+	return name == "4913"
+}
