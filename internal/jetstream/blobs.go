@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	nats_js "github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,8 @@ const (
 	// chunksInFlight is how many chunks may wait for their acknowledgement, so
 	// that copying the next ones overlaps with the fsync.
 	chunksInFlight = 4
+	// cleanupTimeout bounds the removal of what a failed Put has written.
+	cleanupTimeout = 5 * time.Second
 	// head is the last token of the subject of the message that completes a blob.
 	head = "head"
 )
@@ -91,7 +94,7 @@ func (b *Blobs) Put(ctx context.Context, name string, r io.Reader) (size int64, 
 	}
 	if err != nil {
 		// The context may be what failed.
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 		defer cancel()
 		return 0, errors.Join(cannot("write", b.object(name), err), b.Delete(cleanup, name))
 	}

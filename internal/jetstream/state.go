@@ -210,3 +210,6 @@ func validName(s string) bool {
 	}
 	return s != ""
 }
+
+// Logger is where the packages on top of the state report, too. It is never nil.
+func (s *State) Logger() *slog.Logger { return s.log }

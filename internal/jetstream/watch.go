@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -161,6 +162,11 @@ func (s *State) openFeed(ctx context.Context, stream, subject string, opts ...na
 
 func (f *feed) next(ctx context.Context) (feedMessage, error) {
 	m, err := f.sub.NextMsgWithContext(ctx)
+	for errors.Is(err, nats.ErrSlowConsumer) {
+		// We were too slow and messages were dropped. The library notices the gap
+		// and asks for them again.
+		m, err = f.sub.NextMsgWithContext(ctx)
+	}
 	if err != nil {
 		if !f.sub.IsValid() {
 			return feedMessage{}, ErrClosed
