@@ -16,19 +16,20 @@ type index struct {
 type tagged struct{ collection, tag string }
 
 type indexed struct {
-	tags []string
-	blob string // name of the blob with the value, "" if it is not in one
+	tags []string // sorted set
+	blob string   // name of the blob with the value, "" if it is not in one
+	rev  uint64   // of the bucket; zero in a store without revisions
 }
 
 func newIndex() *index {
 	return &index{records: make(map[place]indexed), keys: make(map[tagged]map[string]struct{})}
 }
 
-// set replaces what is known of a key. tags is a sorted set and is kept.
-func (x *index) set(p place, tags []string, blob string) {
-	if old := x.records[p].tags; !slices.Equal(old, tags) {
+// set replaces what is known of a key.
+func (x *index) set(p place, r indexed) {
+	if old := x.records[p].tags; !slices.Equal(old, r.tags) {
 		x.untag(p, old)
-		for _, tag := range tags {
+		for _, tag := range r.tags {
 			t := tagged{p.collection, tag}
 			if x.keys[t] == nil {
 				x.keys[t] = make(map[string]struct{})
@@ -36,7 +37,7 @@ func (x *index) set(p place, tags []string, blob string) {
 			x.keys[t][p.key] = struct{}{}
 		}
 	}
-	x.records[p] = indexed{tags: tags, blob: blob}
+	x.records[p] = r
 }
 
 func (x *index) remove(p place) {
@@ -53,8 +54,6 @@ func (x *index) untag(p place, tags []string) {
 		}
 	}
 }
-
-func (x *index) tags(p place) []string { return x.records[p].tags }
 
 // find intersects the keys of all tags, starting from the rarest.
 func (x *index) find(collection string, tags []string) []string {

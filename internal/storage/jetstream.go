@@ -97,7 +97,7 @@ func (s *JetStream) read(ctx context.Context, collection, key string) ([]byte, e
 	}
 	var last uint64
 	for {
-		e, err := s.kv.Get(ctx, kvKey(collection, key))
+		e, err := s.kv.Get(ctx, kvKey(place{collection, key}))
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +160,7 @@ func (s *JetStream) write(ctx context.Context, collection, key string, value []b
 		}
 		value = nil
 	}
-	replaced, sent, err := s.commit(ctx, kvKey(collection, key), r, value)
+	replaced, sent, err := s.commit(ctx, place{collection, key}, r, value)
 	if err != nil && !sent {
 		replaced = r.blob // which nobody refers to
 	}
@@ -171,17 +171,14 @@ func (s *JetStream) write(ctx context.Context, collection, key string, value []b
 // commit writes the message of a key and returns the name of the blob that is no
 // longer needed, if there is one. sent tells whether the engine may have stored
 // the message although there is an error.
-func (s *JetStream) commit(ctx context.Context, k string, r record, value []byte) (replaced string, sent bool, err error) {
-	unlock, err := s.lock(ctx, k)
+func (s *JetStream) commit(ctx context.Context, p place, r record, value []byte) (replaced string, sent bool, err error) {
+	unlock, err := s.lock(ctx, p)
 	if err != nil {
 		return "", false, err
 	}
 	defer unlock()
-	for {
-		old, err := s.current(ctx, k)
-		if err != nil {
-			return "", false, err
-		}
+	k := kvKey(p)
+	for old := s.index.current(p); ; {
 		next := record{tags: union(old.tags, r.tags), blob: r.blob, size: r.size}
 		meta, err := next.encode()
 		if err != nil {
@@ -193,41 +190,39 @@ func (s *JetStream) commit(ctx context.Context, k string, r record, value []byte
 		} else {
 			rev, err = s.kv.Update(ctx, k, value, old.rev, jetstream.WriteOptions{Meta: meta})
 		}
-		if errors.Is(err, jetstream.ErrExists) || errors.Is(err, jetstream.ErrConflict) {
-			continue // another process was faster
+		if err == nil {
+			s.index.wrote(p, indexed{tags: next.tags, blob: next.blob, rev: rev})
+			return old.blob, true, nil
 		}
-		if err != nil {
+		if !errors.Is(err, jetstream.ErrExists) && !errors.Is(err, jetstream.ErrConflict) {
 			return "", true, err
 		}
-		s.index.expect(rev)
-		return old.blob, true, nil
+		// Another process has written the key, and the index does not know yet.
+		if old, err = s.load(ctx, k); err != nil {
+			return "", false, err
+		}
 	}
 }
 
-type stored struct {
-	record
-	rev uint64 // zero if there is no such key
-}
-
-// current reads the record of a key. One that cannot be read counts as one
-// without tags, so that it can be overwritten.
-func (s *JetStream) current(ctx context.Context, k string) (stored, error) {
+// load reads the record of a key; if there is none, its revision is zero. One that
+// cannot be read counts as one without tags, so that it can be overwritten.
+func (s *JetStream) load(ctx context.Context, k string) (indexed, error) {
 	e, err := s.kv.Get(ctx, k)
 	if errors.Is(err, jetstream.ErrNotFound) {
-		return stored{}, nil
+		return indexed{}, nil
 	}
 	if err != nil {
-		return stored{}, err
+		return indexed{}, err
 	}
 	r, _ := parseRecord(e.Meta)
-	return stored{record: r, rev: e.Revision}, nil
+	return indexed{tags: r.tags, blob: r.blob, rev: e.Revision}, nil
 }
 
 // Remove implements Store.
 func (s *JetStream) Remove(ctx context.Context, collection, key string) error {
 	err := checkCall(ctx, collection, key, nil)
 	if err == nil {
-		err = s.remove(ctx, kvKey(collection, key))
+		err = s.remove(ctx, place{collection, key})
 	}
 	if err != nil {
 		return cannot("remove", collection, key, cause(err))
@@ -235,17 +230,19 @@ func (s *JetStream) Remove(ctx context.Context, collection, key string) error {
 	return nil
 }
 
-func (s *JetStream) remove(ctx context.Context, k string) error {
+func (s *JetStream) remove(ctx context.Context, p place) error {
 	if err := s.index.err(); err != nil {
 		return err
 	}
-	unlock, err := s.lock(ctx, k)
+	unlock, err := s.lock(ctx, p)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	k := kvKey(p)
 	for {
-		old, err := s.current(ctx, k)
+		// Not from the index: that a key is missing must be true when it is said.
+		old, err := s.load(ctx, k)
 		if err != nil || old.rev == 0 {
 			return err
 		}
@@ -256,7 +253,7 @@ func (s *JetStream) remove(ctx context.Context, k string) error {
 		if err != nil {
 			return err
 		}
-		s.index.expect(rev)
+		s.index.wrote(p, indexed{rev: rev})
 		s.deleteBlob(ctx, old.blob)
 		return nil
 	}
@@ -274,9 +271,9 @@ func (s *JetStream) Find(ctx context.Context, collection string, tags []string) 
 	return nil, fmt.Errorf("cannot find keys: %w", err)
 }
 
-// lock takes the turn to write k.
-func (s *JetStream) lock(ctx context.Context, k string) (unlock func(), err error) {
-	l := s.locks[maphash.String(s.seed, k)%stripes]
+// lock takes the turn to write a key.
+func (s *JetStream) lock(ctx context.Context, p place) (unlock func(), err error) {
+	l := s.locks[maphash.Comparable(s.seed, p)%stripes]
 	select {
 	case l <- struct{}{}:
 		return func() { <-l }, nil
@@ -299,8 +296,8 @@ func (s *JetStream) deleteBlob(ctx context.Context, name string) {
 }
 
 // kvKey is the key of the bucket for a key of a collection.
-func kvKey(collection, key string) string {
-	return jetstream.EncodeKey(collection) + "." + jetstream.EncodeKey(key)
+func kvKey(p place) string {
+	return jetstream.EncodeKey(p.collection) + "." + jetstream.EncodeKey(p.key)
 }
 
 func parseKVKey(k string) (place, error) {

@@ -48,7 +48,7 @@ func (m *Memory) Write(ctx context.Context, collection, key string, value []byte
 	defer m.mu.Unlock()
 	p := place{collection, key}
 	m.values[p] = append([]byte{}, value...)
-	m.index.set(p, union(m.index.tags(p), tags), "")
+	m.index.set(p, indexed{tags: union(m.index.records[p].tags, tags)})
 	return nil
 }
 

@@ -17,8 +17,12 @@ type watchedIndex struct {
 	stop    context.CancelFunc
 	done    chan struct{} // closed when the goroutine has ended
 
-	mu     sync.RWMutex
-	index  *index
+	mu    sync.RWMutex
+	index *index
+	// fresh is what this process has written and the watch has not yet shown. A
+	// record without tags and blob may be a removal, which makes no difference:
+	// all it is asked for is what the next write has to build on.
+	fresh  map[place]indexed
 	seen   uint64        // revision up to which the index is right
 	wanted uint64        // highest revision that this process has written
 	moved  chan struct{} // closed when seen moves; nil if nobody waits
@@ -32,7 +36,7 @@ func watchIndex(ctx context.Context, kv *jetstream.KV, log *slog.Logger) (*watch
 		return nil, err
 	}
 	life, stop := context.WithCancel(context.Background())
-	x := &watchedIndex{log: log, watcher: w, stop: stop, done: make(chan struct{}), index: newIndex()}
+	x := &watchedIndex{log: log, watcher: w, stop: stop, done: make(chan struct{}), index: newIndex(), fresh: make(map[place]indexed)}
 	for {
 		e, err := w.Next(ctx)
 		if err != nil {
@@ -82,7 +86,10 @@ func (x *watchedIndex) apply(e jetstream.Event) {
 	if err != nil || e.Deleted {
 		x.index.remove(p)
 	} else {
-		x.index.set(p, r.tags, r.blob)
+		x.index.set(p, indexed{tags: r.tags, blob: r.blob, rev: e.Revision})
+	}
+	if x.fresh[p].rev <= e.Revision {
+		delete(x.fresh, p)
 	}
 	x.wake()
 }
@@ -95,11 +102,25 @@ func (x *watchedIndex) wake() {
 	}
 }
 
-// expect notes a revision that this process has written: find waits for it.
-func (x *watchedIndex) expect(rev uint64) {
+// wrote notes what this process has written: find waits until the watch shows it.
+func (x *watchedIndex) wrote(p place, r indexed) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.wanted = max(x.wanted, rev)
+	x.wanted = max(x.wanted, r.rev)
+	if x.seen < r.rev {
+		x.fresh[p] = r
+	}
+}
+
+// current is the newest that is known of a key. It may be out of date, if another
+// process writes the key, but its revision tells.
+func (x *watchedIndex) current(p place) indexed {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if r, ok := x.fresh[p]; ok {
+		return r
+	}
+	return x.index.records[p]
 }
 
 func (x *watchedIndex) err() error {
