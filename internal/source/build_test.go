@@ -167,6 +167,14 @@ func TestProgramsElsewhereAreNotLookedFor(t *testing.T) {
 	}
 }
 
+func TestIgnoreFile(t *testing.T) {
+	dir := tree(t, map[string]string{"cocaine.toml": "run = './a'\n", "a*": script, ".cocaineignore": "*.log\n/out/\n", "x.log": "1", "out/y": "1", "sub/out/z": "1"})
+	b := build(t, detect(t, dir))
+	if got := list(t, b.Dir); !slices.Equal(got, []string{"a*", "cocaine.toml", "sub/out/z"}) {
+		t.Errorf("packed %q", got)
+	}
+}
+
 func TestLonelyProgramIsPackedAlone(t *testing.T) {
 	dir := tree(t, map[string]string{"run.sh": script, "other": "x"})
 	b := build(t, detect(t, filepath.Join(dir, "run.sh")))

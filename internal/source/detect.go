@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cocaine/cocaine-go/internal/archive"
 	"github.com/cocaine/cocaine-go/internal/document"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 )
@@ -76,10 +77,10 @@ func (d *detector) nothing(reason, hint string) error {
 
 func (d *detector) directory(dir string) (*Plan, error) {
 	if isFile(filepath.Join(dir, manifest.AppFile)) {
-		return d.appFile(dir)
+		return d.wholeDirectory(d.appFile(dir))
 	}
 	if isFile(filepath.Join(dir, manifestFile)) {
-		return d.manifest(dir)
+		return d.wholeDirectory(d.manifest(dir))
 	}
 	pkg, err := inspectGo(dir)
 	if err != nil {
@@ -96,10 +97,29 @@ func (d *detector) directory(dir string) (*Plan, error) {
 	case 0:
 		return nil, d.nothing("there is nothing to run in it", d.hintForEmpty(dir, pkg))
 	case 1:
-		return d.executable(dir, dir, "./"+programs[0])
+		return d.wholeDirectory(d.executable(dir, dir, "./"+programs[0]))
 	}
 	return nil, d.nothing(fmt.Sprintf("it holds %d programs: %s", len(programs), strings.Join(programs[:min(len(programs), 5)], ", ")),
 		fmt.Sprintf(`say which one in %s: run = ["./%s"]`, manifest.AppFile, programs[0]))
+}
+
+// wholeDirectory completes a plan that packs a directory with what its ignore
+// file says.
+func (d *detector) wholeDirectory(plan *Plan, err error) (*Plan, error) {
+	if err != nil {
+		return nil, err
+	}
+	text, err := readFile(filepath.Join(plan.Dir, archive.IgnoreFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return plan, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if plan.ignore, err = archive.ParseIgnore(text); err != nil {
+		return nil, fmt.Errorf("cannot deploy %s: %w", d.given, err)
+	}
+	return plan, nil
 }
 
 // hintForEmpty guesses what the person meant by a directory without a program.
@@ -128,9 +148,9 @@ func (d *detector) file(path string, info fs.FileInfo) (*Plan, error) {
 	dir = filepath.Clean(dir)
 	switch {
 	case base == manifest.AppFile:
-		return d.appFile(dir)
+		return d.wholeDirectory(d.appFile(dir))
 	case base == manifestFile:
-		return d.manifest(dir)
+		return d.wholeDirectory(d.manifest(dir))
 	case isArchiveName(base):
 		return d.archive(path)
 	case strings.HasSuffix(base, ".go"):

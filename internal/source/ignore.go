@@ -1,8 +1,11 @@
 package source
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/cocaine/cocaine-go/internal/archive"
 )
 
 // ignored tells whether a file or directory is a by-product of somebody's tools
@@ -30,6 +33,24 @@ func ignored(name string, dir bool) bool {
 		return true
 	}
 	return false
+}
+
+// ignores tells whether the app's ignore file lists a path or a directory around
+// it. Of a path that is gone it is not known whether it was a directory.
+func (p *Plan) ignores(path string) bool {
+	rel, err := filepath.Rel(p.Dir, path)
+	if p.ignore == nil || err != nil || !filepath.IsLocal(rel) || rel == archive.IgnoreFile {
+		return false
+	}
+	rel = filepath.ToSlash(rel)
+	for i, c := range rel {
+		if c == '/' && p.ignore.Match(rel[:i], true) {
+			return true
+		}
+	}
+	info, err := os.Lstat(path)
+	gone := err != nil
+	return (gone || !info.IsDir()) && p.ignore.Match(rel, false) || (gone || info.IsDir()) && p.ignore.Match(rel, true)
 }
 
 // unwatched tells whether changes of a file or directory are none of the

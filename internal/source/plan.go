@@ -17,6 +17,7 @@
 package source
 
 import (
+	"github.com/cocaine/cocaine-go/internal/archive"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 )
 
@@ -76,7 +77,8 @@ type Plan struct {
 	Manifest *manifest.Manifest
 	Profile  *manifest.Profile
 
-	watch string // root of what may influence the result, absolute
+	ignore *archive.Ignore // what of Dir is not packed, besides what never is; may be nil
+	watch  string          // root of what may influence the result, absolute
 }
 
 // Command returns the command that builds into the directory out, nil when

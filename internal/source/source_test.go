@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/cocaine/cocaine-go/internal/archive"
 	"github.com/cocaine/cocaine-go/internal/source"
 )
 
@@ -276,6 +277,7 @@ func TestDetectProblems(t *testing.T) {
 		{"bad profile", map[string]string{"manifest.json": `{"slave": "x"}`, "profile.json": "{\n \"pool-limit\": 0}"}, "", "profile.json:2:16: pool-limit: must be at least 1, have 0", ""},
 		{"bad name", map[string]string{"my tool*": script}, "my tool", `cannot use "my tool" as the name of an app`, "--name NAME"},
 		{"service name", map[string]string{"storage.sh*": script}, "storage.sh", "it is the name of a service", "--name NAME"},
+		{"bad ignore file", map[string]string{"cocaine.toml": "run = './a'", ".cocaineignore": "ok\n[\n"}, "", "cannot read .cocaineignore line 2", ""},
 		{"broken archive", map[string]string{"x.tar.gz": "\x1f\x8bnonsense"}, "x.tar.gz", "cannot read archive", "tar -czf"},
 		{"no archive", map[string]string{"x.tar": strings.Repeat("nonsense", 100)}, "x.tar", "cannot read archive", "tar -czf"},
 	} {
@@ -344,6 +346,26 @@ func TestPack(t *testing.T) {
 	var out bytes.Buffer
 	if err := b.Pack(t.Context(), packNames(t), &out); err != nil || out.String() != "[data tool*]" {
 		t.Errorf("have %q, %v", out.String(), err)
+	}
+}
+
+// A bundle suits the real packer.
+func TestPackForReal(t *testing.T) {
+	b := build(t, detect(t, tree(t, map[string]string{"tool*": script, "sub/data": "x"})))
+	var out bytes.Buffer
+	err := b.Pack(t.Context(), func(ctx context.Context, dir string, w io.Writer) error {
+		_, err := archive.Pack(ctx, w, dir, archive.PackOptions{})
+		return err
+	}, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dst := filepath.Join(t.TempDir(), "app")
+	if _, err := archive.Unpack(t.Context(), &out, dst, archive.UnpackOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, dst); !slices.Equal(got, []string{"sub/data", "tool*"}) {
+		t.Errorf("unpacked %q", got)
 	}
 }
 

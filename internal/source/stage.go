@@ -44,7 +44,7 @@ func copySource(ctx context.Context, p *Plan, dst string, out io.Writer) error {
 // program the source is not needed.
 func notPacked(p *Plan, rel string, entry fs.DirEntry) bool {
 	name := entry.Name()
-	if ignored(name, entry.IsDir()) {
+	if ignored(name, entry.IsDir()) || p.ignore.Match(filepath.ToSlash(rel), entry.IsDir()) {
 		return true
 	}
 	if p.GoOutput == "" {

@@ -36,8 +36,8 @@ const (
 //
 // A watcher looks at contents: a file that is written again as it was, as a
 // build does with files it generates, is no change. Not watched are by-products
-// of tools, installed dependencies, the program that a build makes and, of Go
-// programs, tests. Of a Go program the whole module is watched, but no other
+// of tools, installed dependencies, what the ignore file of the app lists, the
+// program that a build makes and, of Go programs, tests. Of a Go program the whole module is watched, but no other
 // modules of a workspace. A change may be one of the app file: detect again
 // before building again.
 type Watcher struct {
@@ -198,7 +198,7 @@ func (w *Watcher) counts(path string) bool {
 	if w.alone != "" {
 		return path == w.alone
 	}
-	if w.isProduct(path) {
+	if w.isProduct(path) || w.plan.ignores(path) {
 		return false
 	}
 	rel, err := filepath.Rel(w.plan.watch, path)

@@ -103,6 +103,8 @@ func TestWatchIgnores(t *testing.T) {
 			[]string{".git/HEAD", ".git/index", "sub/.git/x", "node_modules/a/b", "__pycache__/a.pyc", ".cocaine/x", ".venv/y", ".idea/z"}},
 		{"editors", map[string]string{"cocaine.toml": "run = './run'\n"},
 			[]string{"a.go~", ".a.go.swp", ".#a.go", "#a.go#", "4913", ".DS_Store", "a.go___jb_tmp___", ".goutputstream-X"}},
+		{"the ignore file", map[string]string{"cocaine.toml": "run = './run'\n", ".cocaineignore": "*.log\nout/\n", "out/old": "x"},
+			[]string{"a.log", "out/old", "sub/out/new"}},
 		{"a program that is compiled", map[string]string{"go.mod": goMod, "main.go": goMain}, []string{"hello", "main_test.go"}},
 		{"a program that is built", map[string]string{"cocaine.toml": "run = './out/x'\nbuild = 'true'\n"}, []string{"out/x"}},
 	} {
@@ -116,6 +118,14 @@ func TestWatchIgnores(t *testing.T) {
 			wantNext(t, w, "real.go")
 		})
 	}
+}
+
+func TestWatchIgnoreFile(t *testing.T) {
+	dir := tree(t, map[string]string{"cocaine.toml": "run = './run'\n", ".cocaineignore": "out/\n", "out/x": "1"})
+	w := watch(t, dir)
+	remove(t, filepath.Join(dir, "out")) // an ignored directory that is gone is no change
+	put(t, filepath.Join(dir, ".cocaineignore"), "")
+	wantNext(t, w, ".cocaineignore")
 }
 
 // A directory may be called like the program.
