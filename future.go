@@ -23,6 +23,7 @@ type promise[T any] struct {
 	err   error
 
 	mu      sync.Mutex
+	over    bool            // done is closed
 	seen    bool            // somebody has got the error, or it was reported
 	dropped bool            // nobody holds the Future any more
 	waiters map[*int]func() // called once, when done; must not block
@@ -73,6 +74,7 @@ func (p *promise[T]) run(ctx context.Context, f func(context.Context) (T, error)
 
 func (p *promise[T]) finish() {
 	p.mu.Lock()
+	p.over = true
 	close(p.done)
 	for _, wake := range p.waiters {
 		wake()
@@ -85,11 +87,12 @@ func (p *promise[T]) finish() {
 	}
 }
 
-// drop is called when the Future is garbage.
+// drop is called when the Future is garbage, by a goroutine of the runtime. That
+// one may not touch the channel, which may belong to a bubble of testing/synctest.
 func (p *promise[T]) drop() {
 	p.mu.Lock()
 	p.dropped = true
-	report := p.isDone() && p.unseen()
+	report := p.over && p.unseen()
 	p.mu.Unlock()
 	if report {
 		p.report()
@@ -114,12 +117,9 @@ func (p *promise[T]) report() {
 }
 
 func (p *promise[T]) isDone() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.over
 }
 
 // result is called when done. It counts as looking.
@@ -154,7 +154,7 @@ func (f *Future[T]) Done() <-chan struct{} { return f.p.done }
 func (p *promise[T]) notify(wake func()) (forget func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.isDone() {
+	if p.over {
 		wake()
 		return func() {}
 	}

@@ -40,7 +40,11 @@ func ParseLocators(list string) ([]string, error) {
 }
 
 func parseLocator(s string) (string, error) {
-	if ip := net.ParseIP(strings.Trim(s, "[]")); ip != nil { // an IPv6 address without a port is full of colons
+	bare := s
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		bare = s[1 : len(s)-1]
+	}
+	if ip := net.ParseIP(bare); ip != nil { // an IPv6 address without a port is full of colons
 		return net.JoinHostPort(ip.String(), defaultLocatorPort), nil
 	}
 	if !strings.Contains(s, ":") {

@@ -1,0 +1,5 @@
+//go:build race
+
+package cocaine_test
+
+const raceEnabled = true
