@@ -28,18 +28,37 @@ func (r *Runtime) ColdStart(ctx context.Context, payload []byte) (took time.Dura
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, r.PauseApp(ctx)) }()
-	ctx, cancel := control.WithTimeout(ctx)
+	bounded, cancel := control.WithTimeout(ctx)
 	defer cancel()
-	s, err := control.Dial(ctx, addr)
+	s, err := control.Dial(bounded, addr)
 	if err != nil {
 		return 0, err
 	}
 	defer s.Close()
 	begin := time.Now()
-	if _, err := s.Call(ctx, frame.Close, control.EchoRequest(Event, payload)...); err != nil {
-		return 0, fmt.Errorf("cannot call %s: %w", App, err)
+	if err := echo(bounded, s, payload); err != nil {
+		return 0, err
 	}
 	return time.Since(begin), nil
+}
+
+// Prime makes one call, so that a worker runs before anything is measured.
+func Prime(ctx context.Context, addr string) error {
+	ctx, cancel := control.WithTimeout(ctx)
+	defer cancel()
+	s, err := control.Dial(ctx, addr)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return echo(ctx, s, []byte("hello"))
+}
+
+func echo(ctx context.Context, s *control.Session, payload []byte) error {
+	if _, err := s.Call(ctx, frame.Close, control.EchoRequest(Event, payload)...); err != nil {
+		return fmt.Errorf("cannot call %s: %w", App, err)
+	}
+	return nil
 }
 
 // BareStart times the least that could be done for the same call: fork, exec,

@@ -17,6 +17,7 @@ type peer struct {
 	sent    int  // bytes of out already written
 	waiting bool // the kernel had no room; the poller watches for it
 	full    bool // more than highWater waits
+	touched bool // is on the forwarder's list of what to flush
 	gone    bool // closed; routes may still point here
 
 	// Of a client only.

@@ -49,7 +49,7 @@ var ErrBroken = errors.New("malformed frame")
 type Frame struct {
 	Channel uint64
 	Type    uint64
-	Lead    byte   // the array header as it came: three or more elements
+	Lead    byte   // the array header as it came: three or four elements
 	Rest    []byte // type, args and headers, verbatim: what a forwarder copies
 	args    int    // where args start in Rest
 }

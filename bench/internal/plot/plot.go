@@ -19,8 +19,8 @@ import (
 const (
 	panelW, panelH = 250.0, 190.0 // of the drawing area of one panel
 	gapX, gapY     = 62.0, 62.0
-	left, top      = 64.0, 84.0
-	bottom         = 66.0
+	left, top      = 72.0, 84.0
+	bottom         = 84.0
 )
 
 // A look is how a target is drawn.
@@ -75,8 +75,8 @@ func (d *drawing) draw() {
 	d.printf(`<rect width="100%%" height="100%%" fill="#ffffff"/>`)
 	d.text(left, 26, `font-size="17" font-weight="600" fill="#212529"`, "Echo through the runtime, side by side")
 	m := d.r.Machine
-	d.text(left, 46, `fill="#868e96"`, fmt.Sprintf("%s, %d CPUs; medians of %d rounds of %.2g s, %s",
-		m.CPU, m.CPUs, d.r.Rounds, d.r.Duration, d.r.Time.Format("2006-01-02")))
+	d.text(left, 46, `fill="#868e96"`, fmt.Sprintf("%s, %d CPUs; medians of %s of %.2g s, %s",
+		m.CPU, m.CPUs, report.Plural(d.r.Rounds, "round"), d.r.Duration, d.r.Time.Format("2006-01-02")))
 	for y, row := range rows() {
 		s := d.scale(row)
 		for x, c := range columns {
@@ -152,7 +152,7 @@ func (p panel) across(inFlight int) float64 {
 func (d *drawing) panel(p panel) {
 	d.printf(`<g transform="translate(%.1f %.1f)">`, p.x, p.y)
 	d.printf(`<rect width="%.0f" height="%.0f" fill="none" stroke="#ced4da"/>`, panelW, panelH)
-	title := fmt.Sprintf("%s: %s, %s", p.row.title, size(p.cells[0].Bytes), connections(p.cells[0].Connections))
+	title := fmt.Sprintf("%s: %s, %s", p.row.title, size(p.cells[0].Bytes), report.Plural(p.cells[0].Connections, "connection"))
 	d.text(0, -8, `font-weight="600" fill="#343a40"`, title)
 	for e := math.Ceil(p.scale.low); e <= p.scale.high; e++ {
 		y := p.scale.at(math.Pow(10, e))
@@ -211,11 +211,4 @@ func size(bytes int) string {
 		return fmt.Sprintf("%d KiB", bytes/1024)
 	}
 	return fmt.Sprintf("%d B", bytes)
-}
-
-func connections(n int) string {
-	if n == 1 {
-		return "1 connection"
-	}
-	return fmt.Sprintf("%d connections", n)
 }

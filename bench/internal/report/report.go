@@ -72,11 +72,12 @@ func (p *printer) table(rows []string) {
 
 func (p *printer) head(r *result.Results) {
 	m := r.Machine
-	p.printf("%s, %d CPUs, %s %s, %s; %d rounds of %.2g s, medians\n", m.CPU, m.CPUs, m.OS, m.Kernel, m.Go, r.Rounds, r.Duration)
+	p.printf("%s, %d CPUs, %s %s, %s; medians of %s of %.2g s\n",
+		m.CPU, m.CPUs, m.OS, m.Kernel, m.Go, Plural(r.Rounds, "round"), r.Duration)
 }
 
 func (p *printer) echo(r *result.Results, cells []result.Cell) {
-	p.printf("\necho, %d B, %s\n", cells[0].Bytes, plural(cells[0].Connections, "connection"))
+	p.printf("\necho, %d B, %s\n", cells[0].Bytes, Plural(cells[0].Connections, "connection"))
 	rows := []string{"in flight\ttarget\treq/s\tslowest\tfastest\tp50\tp99\tserver CPU/req"}
 	for _, c := range cells {
 		for _, name := range result.Targets() {
@@ -208,7 +209,8 @@ func Micros(v float64) string {
 
 func mib(kib int64) float64 { return float64(kib) / 1024 }
 
-func plural(n int, what string) string {
+// Plural counts things: 1 round, 3 rounds.
+func Plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

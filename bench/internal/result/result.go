@@ -164,23 +164,22 @@ func Read(path string) (*Results, error) {
 	return r, nil
 }
 
-// Summarize turns the samples of the rounds into figures.
+// Summarize turns the samples of the rounds into figures. A round in which
+// nothing was answered counts for the rate and has no latency.
 func Summarize(samples []Sample) Figures {
-	of := func(f func(Sample) float64) []float64 {
-		var v []float64
-		for _, s := range samples {
-			v = append(v, f(s))
+	var rates, halves, tails, cpus, foreign []float64
+	for _, s := range samples {
+		rates = append(rates, s.RPS)
+		cpus = append(cpus, s.ServerCPU)
+		foreign = append(foreign, s.Foreign)
+		if s.RPS > 0 {
+			halves = append(halves, s.P50)
+			tails = append(tails, s.P99)
 		}
-		return v
 	}
-	rates := of(func(s Sample) float64 { return s.RPS })
 	f := Figures{
-		RPS:       Median(rates),
-		P50:       Median(of(func(s Sample) float64 { return s.P50 })),
-		P99:       Median(of(func(s Sample) float64 { return s.P99 })),
-		ServerCPU: Median(of(func(s Sample) float64 { return s.ServerCPU })),
-		Foreign:   Median(of(func(s Sample) float64 { return s.Foreign })),
-		Rounds:    len(samples),
+		RPS: Median(rates), P50: Median(halves), P99: Median(tails),
+		ServerCPU: Median(cpus), Foreign: Median(foreign), Rounds: len(samples),
 	}
 	if len(rates) > 0 {
 		f.Slowest, f.Fastest = slices.Min(rates), slices.Max(rates)

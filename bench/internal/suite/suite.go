@@ -92,8 +92,9 @@ func (s *Suite) startTargets(ctx context.Context) {
 	}
 	for _, name := range names {
 		t, err := s.start(ctx, name)
+		var absent absentError
 		switch {
-		case errors.Is(err, errAbsent):
+		case errors.As(err, &absent):
 			s.say("%s: skipped: %v", name, err)
 			s.results.Skipped[name] = err.Error()
 		case err != nil:

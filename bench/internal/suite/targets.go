@@ -4,7 +4,6 @@ package suite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,8 +37,10 @@ func (t *target) stop() {
 	}
 }
 
-// errAbsent means that there is nothing to measure, which is no failure.
-var errAbsent = errors.New("not there")
+// An absentError says why there is nothing to measure, which is no failure.
+type absentError string
+
+func (e absentError) Error() string { return string(e) }
 
 // build compiles what a run needs and cannot be part of the benchmark's binary.
 func (s *Suite) build(ctx context.Context) error {
@@ -84,7 +85,7 @@ func (s *Suite) findCocaine(ctx context.Context) (string, error) {
 		return s.Cocaine, nil
 	}
 	if _, err := os.Stat(filepath.Join(s.Root, "cmd", "cocaine")); err != nil {
-		return "", fmt.Errorf("%w: no cmd/cocaine in %s to build, and no -cocaine given", errAbsent, s.Root)
+		return "", absentError("no cmd/cocaine in " + s.Root + " to build, and no -cocaine given")
 	}
 	binary := filepath.Join(s.dir, "cocaine")
 	if err := s.goBuild(ctx, s.Root, binary, "./cmd/cocaine"); err != nil {
@@ -116,6 +117,9 @@ func (s *Suite) startCocaine(ctx context.Context) (*target, error) {
 		return nil, err
 	}
 	addr, err := t.runtime.StartApp(ctx)
+	if err == nil {
+		err = deploy.Prime(ctx, addr)
+	}
 	if err != nil {
 		t.stop()
 		return nil, err
