@@ -34,6 +34,8 @@
 //  2. Frame contents are valid during the call only; keep a copy.
 //  3. Receiver.Lost is called at most once, and only if the receiving half was
 //     open when the session ended or the channel was revoked.
+//     Whoever wants to know of the peer's end after its last message does not
+//     report done, and calls Forget in the end.
 //  4. Send, Open, Close, Done and Err may be called from any goroutine, also from
 //     inside a Receiver. Send never blocks. With a nil Batch it writes at once.
 //  5. Locks: a session's mutex is a leaf. No callback is ever made under it, and
@@ -45,7 +47,11 @@
 // A session whose output buffer has passed SessionOptions.Buffer stops the
 // reading of whoever feeds it: the feeding reader waits until half of it has
 // drained. A peer that takes no byte for SessionOptions.Stall is cut off, so a
-// peer that stopped reading delays its feeders by at most that long. Sizes and
-// depths of frames are bounded by SessionOptions.Limits, open channels by
-// SessionOptions.Channels.
+// peer that stopped reading delays its feeders by that long, at most twice that
+// long when it had begun to take a write. Sizes and depths of frames are bounded
+// by SessionOptions.Limits, open channels by Channels, running methods by Calls
+// and Streams, what a Stream holds by StreamBuffer.
+//
+// A session that is paused, or waits for a full peer, reads nothing, and so does
+// not notice either that its own peer has gone.
 package rpc

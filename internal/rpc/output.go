@@ -16,7 +16,9 @@ const (
 	keepBuffer = 256 << 10
 	// writeStep is how much the writer goroutine offers the kernel at once, so
 	// that a slow peer which does make progress is not taken for a stalled one.
-	writeStep = 64 << 10
+	// It is one record of TLS, which does not survive a write that was cut short
+	// by its deadline: such a peer has the stall time for each record.
+	writeStep = 16 << 10
 	// flushRounds is how often one flush goes on with what others have appended
 	// meanwhile, before the writer goroutine takes over: a reader must not become
 	// the writer of a connection that many feed.
