@@ -135,4 +135,5 @@ func BenchmarkForward(b *testing.B) {
 	b.Run("alone", func(b *testing.B) { benchForward(b, 1, 128) })
 	b.Run("inflight=32", func(b *testing.B) { benchForward(b, 32, 128) })
 	b.Run("inflight=256", func(b *testing.B) { benchForward(b, 256, 128) })
+	b.Run("large", func(b *testing.B) { benchForward(b, 64, 4096) })
 }

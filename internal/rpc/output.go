@@ -12,29 +12,29 @@ import (
 )
 
 const (
-	// keepBuffer is the largest output buffer kept for reuse.
-	keepBuffer = 256 << 10
-	// writeStep is how much the writer goroutine offers the kernel at once, so
-	// that a slow peer which does make progress is not taken for a stalled one.
-	// It is one record of TLS, which does not survive a write that was cut short
-	// by its deadline: such a peer has the stall time for each record.
+	// writeStep is how much the writer goroutine offers at once to a connection
+	// without a descriptor. It is one record of TLS, which does not survive a write
+	// that was cut short by its deadline: such a peer has the stall time for each
+	// record.
 	writeStep = 16 << 10
-	// flushRounds is how often one flush goes on with what others have appended
-	// meanwhile, before the writer goroutine takes over: a reader must not become
-	// the writer of a connection that many feed.
+	// flushRounds is how many chunks one flush writes before the writer goroutine
+	// takes over: a reader must not become the writer of a connection that many
+	// feed.
 	flushRounds = 16
+	// maxHead is the most that a frame's array header, channel and type take.
+	maxHead = 1 + 9 + 9
 )
 
 var emptyArray = []byte{0x90}
 
-// output is the sending side of a session. Its fields are guarded by Session.mu,
-// except those of the writer, the goroutine that has set writing.
+// output is the sending side of a session: a queue of chunks. Its fields are
+// guarded by Session.mu, except those of the writer, the goroutine that has set
+// writing.
 type output struct {
 	s       *Session
 	raw     syscall.RawConn // nil: the connection cannot be written without blocking
-	buf     []byte          // frames nobody is writing yet
-	spare   []byte          // an empty buffer to swap with
-	rest    []byte          // what the writer goroutine has left to write
+	head    *chunk          // written first; nil when nothing waits
+	tail    *chunk          // appended to
 	size    int             // bytes accepted and not yet taken by the kernel
 	writing bool            // somebody is writing
 	queued  bool            // a batch is going to flush this session
@@ -45,12 +45,14 @@ type output struct {
 	arg   []byte
 	n     int
 	errno error
-	fn    func(fd uintptr) bool
+	try1  func(fd uintptr) bool // writes what the kernel takes at once
+	wait1 func(fd uintptr) bool // waits until it takes something
 }
 
 func (o *output) init(s *Session) {
 	o.s = s
-	o.fn = o.writeFD
+	o.try1 = func(fd uintptr) bool { o.writeFD(fd); return true }
+	o.wait1 = func(fd uintptr) bool { return o.writeFD(fd) }
 	if c, ok := s.conn.(syscallConn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			o.raw = raw
@@ -60,17 +62,28 @@ func (o *output) init(s *Session) {
 
 // append adds a frame. Called with Session.mu held.
 func (o *output) append(b *Batch, channel, typ uint64, args, headers []byte) {
-	was := len(o.buf)
-	o.buf = wire.AppendHead(o.buf, channel, typ)
 	if args == nil {
 		args = emptyArray
 	}
-	o.buf = append(o.buf, args...)
 	if headers == nil {
 		headers = emptyArray
 	}
-	o.buf = append(o.buf, headers...)
-	o.size += len(o.buf) - was
+	was := o.size
+	c := o.tail
+	if c == nil || c.room() < maxHead {
+		c = o.extend()
+	}
+	head := len(wire.AppendHead(c.b[:c.w], channel, typ)) - c.w
+	c.w += head
+	o.size += head
+	if len(args)+len(headers) <= c.room() {
+		c.w += copy(c.b[c.w:], args)
+		c.w += copy(c.b[c.w:], headers)
+		o.size += len(args) + len(headers)
+	} else {
+		o.put(args)
+		o.put(headers)
+	}
 	if b == nil {
 		return
 	}
@@ -78,14 +91,49 @@ func (o *output) append(b *Batch, channel, typ uint64, args, headers []byte) {
 		o.queued = true
 		b.touched = append(b.touched, o.s)
 	}
-	if o.size > o.s.opts.Buffer {
+	if limit := o.s.opts.Buffer; o.size > limit && was <= limit || o.size > limit && len(b.full) == 0 {
 		b.full = append(b.full, o.s)
 	}
 }
 
-// abandon drops everything when the session ends. Called with Session.mu held.
+// extend adds an empty chunk. Called with Session.mu held.
+func (o *output) extend() *chunk {
+	c := newChunk(o.tail == nil)
+	if o.tail == nil {
+		o.head = c
+	} else {
+		o.tail.next = c
+	}
+	o.tail = c
+	return c
+}
+
+// put appends bytes, over as many chunks as it takes. Called with Session.mu held.
+func (o *output) put(p []byte) {
+	o.size += len(p)
+	for len(p) > 0 {
+		c := o.tail
+		if c.room() == 0 {
+			c = o.extend()
+		}
+		n := copy(c.b[c.w:], p)
+		c.w += n
+		p = p[n:]
+	}
+}
+
+// pending is what is to be written next. Called with Session.mu held.
+func (o *output) pending() []byte {
+	if o.head == nil {
+		return nil
+	}
+	return o.head.b[o.head.r:o.head.w]
+}
+
+// abandon drops everything when the session ends. What somebody is writing just
+// now is left to the garbage collector. Called with Session.mu held.
 func (o *output) abandon() {
-	o.buf, o.spare = nil, nil
+	o.head, o.tail = nil, nil
 	o.size = 0
 	o.signal()
 }
@@ -99,7 +147,18 @@ func (o *output) signal() {
 
 // taken accounts for bytes that the kernel took. Called with Session.mu held.
 func (o *output) taken(n int) {
-	o.size = max(o.size-n, 0)
+	c := o.head
+	if c == nil {
+		return // abandoned meanwhile
+	}
+	c.r += n
+	if c.r == c.w {
+		if o.head = c.next; o.head == nil {
+			o.tail = nil
+		}
+		c.free()
+	}
+	o.size -= n
 	if o.size <= o.s.opts.Buffer/2 {
 		o.signal()
 	}
@@ -117,70 +176,38 @@ func (s *Session) flush() {
 		return
 	}
 	o.writing = true
-	for round := 0; len(o.buf) > 0 && s.err == nil; round++ {
-		buf := o.swap()
-		if round == flushRounds {
-			o.handOver(buf)
+	for round := 0; s.err == nil; round++ {
+		buf := o.pending()
+		if len(buf) == 0 {
+			break
+		}
+		if round == flushRounds || o.raw == nil {
+			s.wg.Go(s.write) // it owns writing now
 			s.mu.Unlock()
 			return
 		}
 		s.mu.Unlock()
-		n, err := o.try(buf)
+		n, err := o.do(buf, o.try1)
 		s.mu.Lock()
-		o.taken(n)
 		if err != nil {
 			s.mu.Unlock()
 			s.sever(fmt.Errorf("%w: %w", ErrDisconnected, err))
 			s.mu.Lock()
 			break
 		}
+		o.taken(n)
 		if n < len(buf) {
-			if s.err != nil {
-				break // Run may already wait for the goroutines of the session
-			}
-			o.handOver(buf[n:])
-			s.mu.Unlock()
-			return
+			round = flushRounds - 1
 		}
-		o.keep(buf)
 	}
 	o.writing = false
 	s.mu.Unlock()
 }
 
-// handOver starts the writer goroutine, which owns writing from now on, with what
-// it has to write first. Called with Session.mu held.
-func (o *output) handOver(rest []byte) {
-	o.rest = rest
-	o.s.wg.Go(o.s.write)
-}
-
-// swap takes what is buffered. Called with Session.mu held.
-func (o *output) swap() []byte {
-	buf := o.buf
-	o.buf, o.spare = o.spare[:0], nil
-	return buf
-}
-
-// keep saves a written buffer for the next frames. Called with Session.mu held.
-func (o *output) keep(buf []byte) {
-	if cap(buf) > keepBuffer || o.s.err != nil {
-		return
-	}
-	if o.buf == nil {
-		o.buf = buf[:0]
-	} else {
-		o.spare = buf[:0]
-	}
-}
-
-// try writes as much as the kernel takes at once.
-func (o *output) try(buf []byte) (int, error) {
-	if o.raw == nil {
-		return 0, nil
-	}
+// do writes through the descriptor.
+func (o *output) do(buf []byte, how func(fd uintptr) bool) (int, error) {
 	o.arg, o.n, o.errno = buf, 0, nil
-	err := o.raw.Write(o.fn)
+	err := o.raw.Write(how)
 	o.arg = nil
 	if err == nil {
 		err = o.errno
@@ -188,6 +215,7 @@ func (o *output) try(buf []byte) (int, error) {
 	return o.n, err
 }
 
+// writeFD writes once. It returns false if the kernel takes nothing now.
 func (o *output) writeFD(fd uintptr) bool {
 	for {
 		n, err := syscall.Write(int(fd), o.arg)
@@ -197,6 +225,7 @@ func (o *output) writeFD(fd uintptr) bool {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
+			return false
 		default:
 			o.errno = os.NewSyscallError("write", err)
 		}
@@ -204,44 +233,46 @@ func (o *output) writeFD(fd uintptr) bool {
 	}
 }
 
-// write is the writer goroutine: it blocks in place of whoever would have had to.
+// write is the writer goroutine: it blocks in place of whoever would have had to,
+// until nothing is buffered. The peer has the stall time to take something.
 func (s *Session) write() {
 	o := &s.out
+	var armed time.Time // when the deadline was set
 	for {
-		s.writeAll(o.rest)
 		s.mu.Lock()
-		o.keep(o.rest)
-		o.rest = nil
-		if len(o.buf) == 0 || s.err != nil {
+		buf := o.pending()
+		if len(buf) == 0 || s.err != nil {
 			o.writing = false
 			s.mu.Unlock()
+			_ = s.conn.SetWriteDeadline(time.Time{}) // fails only on a closed connection
 			return
 		}
-		o.rest = o.swap()
 		s.mu.Unlock()
-	}
-}
-
-// writeAll writes in steps, each of which has the stall time to be taken.
-func (s *Session) writeAll(buf []byte) {
-	for len(buf) > 0 {
-		step := buf[:min(len(buf), writeStep)]
-		_ = s.conn.SetWriteDeadline(time.Now().Add(s.opts.Stall)) // fails only on a closed connection, and so will Write
-		n, err := s.conn.Write(step)
+		// Moving a deadline is not free: it is moved often enough to leave the peer
+		// three quarters of the stall time at least.
+		if now := time.Now(); now.Sub(armed) > s.opts.Stall/4 || o.raw == nil {
+			armed = now
+			_ = s.conn.SetWriteDeadline(now.Add(s.opts.Stall)) // likewise, and then the write fails
+		}
+		n, err := o.block(buf)
 		s.mu.Lock()
-		s.out.taken(n)
+		o.taken(n)
 		s.mu.Unlock()
 		switch late := errors.Is(err, os.ErrDeadlineExceeded); {
 		case late && n == 0:
 			s.stalled()
-			return
 		case err != nil && !late:
 			s.sever(fmt.Errorf("%w: %w", ErrDisconnected, err))
-			return
 		}
-		buf = buf[n:]
 	}
-	_ = s.conn.SetWriteDeadline(time.Time{})
+}
+
+// block writes something, waiting until the peer takes it.
+func (o *output) block(buf []byte) (int, error) {
+	if o.raw != nil {
+		return o.do(buf, o.wait1)
+	}
+	return o.s.conn.Write(buf[:min(len(buf), writeStep)])
 }
 
 func (s *Session) stalled() {

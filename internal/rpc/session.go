@@ -352,26 +352,30 @@ func (s *Session) fill() bool {
 	return true
 }
 
-// makeRoom moves a partial frame to the front and grows the buffer, up to
-// maxReadBuffer for speed and beyond only as far as bytes have really arrived: a
-// claimed length alone allocates nothing.
+// makeRoom makes room for the next read. A read that filled the buffer asks for
+// larger ones, up to maxReadBuffer; beyond that the buffer grows only as far as
+// bytes of one frame have really arrived: a claimed length alone allocates nothing.
 func (s *Session) makeRoom() {
-	if s.r == s.w {
+	size := len(s.buf)
+	switch full := s.w == size; {
+	case full && size < maxReadBuffer:
+		size = min(4*size, maxReadBuffer)
+	case full && s.r == 0:
+		size += min(size, 8<<20)
+	case s.r == s.w && size > maxReadBuffer:
+		size = maxReadBuffer
+	case s.r == s.w:
 		s.r, s.w = 0, 0
-		if cap(s.buf) > maxReadBuffer {
-			s.buf = make([]byte, maxReadBuffer)
-		}
+		return
+	case !full && s.r <= size/2:
 		return
 	}
-	if s.r > 0 && (s.w == len(s.buf) || s.r > len(s.buf)/2) {
-		s.w = copy(s.buf, s.buf[s.r:s.w])
-		s.r = 0
+	to := s.buf
+	if size != len(s.buf) {
+		to = make([]byte, size)
 	}
-	if s.w == len(s.buf) {
-		next := make([]byte, min(2*len(s.buf), len(s.buf)+(8<<20)))
-		s.w = copy(next, s.buf[s.r:s.w])
-		s.r, s.buf = 0, next
-	}
+	s.w = copy(to, s.buf[s.r:s.w])
+	s.r, s.buf = 0, to
 }
 
 // malformed ends the session after input that can not be resynchronised.
