@@ -27,11 +27,11 @@ var (
 	largeChunks = sync.Pool{New: func() any { return &chunk{b: make([]byte, largeChunk)} }}
 )
 
-func newChunk(first bool) *chunk {
-	if first {
-		return smallChunks.Get().(*chunk)
+func newChunk(large bool) *chunk {
+	if large {
+		return largeChunks.Get().(*chunk)
 	}
-	return largeChunks.Get().(*chunk)
+	return smallChunks.Get().(*chunk)
 }
 
 func (c *chunk) free() {

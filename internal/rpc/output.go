@@ -35,6 +35,7 @@ type output struct {
 	raw     syscall.RawConn // nil: the connection cannot be written without blocking
 	head    *chunk          // written first; nil when nothing waits
 	tail    *chunk          // appended to
+	busy    bool            // a small chunk was not enough lately
 	size    int             // bytes accepted and not yet taken by the kernel
 	writing bool            // somebody is writing
 	queued  bool            // a batch is going to flush this session
@@ -68,7 +69,6 @@ func (o *output) append(b *Batch, channel, typ uint64, args, headers []byte) {
 	if headers == nil {
 		headers = emptyArray
 	}
-	was := o.size
 	c := o.tail
 	if c == nil || c.room() < maxHead {
 		c = o.extend()
@@ -91,21 +91,22 @@ func (o *output) append(b *Batch, channel, typ uint64, args, headers []byte) {
 		o.queued = true
 		b.touched = append(b.touched, o.s)
 	}
-	if limit := o.s.opts.Buffer; o.size > limit && was <= limit || o.size > limit && len(b.full) == 0 {
+	if n := len(b.full); o.size > o.s.opts.Buffer && (n == 0 || b.full[n-1] != o.s) {
 		b.full = append(b.full, o.s)
 	}
 }
 
 // extend adds an empty chunk. Called with Session.mu held.
 func (o *output) extend() *chunk {
-	c := newChunk(o.tail == nil)
 	if o.tail == nil {
-		o.head = c
-	} else {
-		o.tail.next = c
+		o.head = newChunk(o.busy)
+		o.tail = o.head
+		return o.head
 	}
-	o.tail = c
-	return c
+	o.busy = true
+	o.tail.next = newChunk(true)
+	o.tail = o.tail.next
+	return o.tail
 }
 
 // put appends bytes, over as many chunks as it takes. Called with Session.mu held.
@@ -153,6 +154,7 @@ func (o *output) taken(n int) {
 	}
 	c.r += n
 	if c.r == c.w {
+		o.busy = o.busy && c.w > smallChunk/2
 		if o.head = c.next; o.head == nil {
 			o.tail = nil
 		}

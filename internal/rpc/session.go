@@ -148,9 +148,12 @@ type Session struct {
 	headers hpack.Table
 	hdrs    []hpack.Header
 	frame   Frame
-	buf     []byte
-	r, w    int
-	batch   Batch
+	cur     current
+	// finished is what closed is, for channels that ended because of a frame.
+	finished [recent]uint64
+	buf      []byte
+	r, w     int
+	batch    Batch
 
 	calls   atomic.Int64  // methods of a Mux running now that answer once
 	streams atomic.Int64  // the same for those whose channel lives on
@@ -267,6 +270,7 @@ func (s *Session) stopLinger() {
 // lose tells every open channel that the session is over. Nothing can be added
 // to the table any more, because err is set.
 func (s *Session) lose() {
+	s.spill()
 	s.mu.Lock()
 	err := s.err
 	table := s.table
@@ -300,6 +304,7 @@ func (s *Session) read() {
 // session is paused or one that it feeds is full. It returns false if the session
 // ended meanwhile.
 func (s *Session) settle() bool {
+	s.spill()
 	s.batch.flush(s.done)
 	return s.awaitResume()
 }
@@ -399,17 +404,21 @@ func (s *Session) dispatch(f wire.Frame) bool {
 		}
 		s.frame.Headers = s.hdrs
 	}
+	if f.Channel == s.cur.id && s.cur.r != nil {
+		s.receive()
+		return true
+	}
+	s.spill()
 	s.mu.Lock()
 	r, ok := s.table[f.Channel]
 	if ok {
 		s.mu.Unlock()
-		if r.Receive(&s.batch, &s.frame) {
-			s.forget(f.Channel)
-		}
+		s.cur = current{f.Channel, r, true}
+		s.receive()
 		return true
 	}
 	fresh := f.Channel > s.max && s.opts.Acceptor != nil
-	late := s.closed[f.Channel%recent] == f.Channel && f.Channel != 0
+	late := (s.closed[f.Channel%recent] == f.Channel || s.finished[f.Channel%recent] == f.Channel) && f.Channel != 0
 	crowded := len(s.table) >= s.opts.Channels
 	if fresh {
 		s.max = f.Channel
@@ -433,11 +442,49 @@ func (s *Session) dispatch(f wire.Frame) bool {
 }
 
 func (s *Session) accept(channel uint64) {
-	r := s.opts.Acceptor.Accept(&s.batch, s, channel, &s.frame)
-	if _, ok := r.(registered); ok {
+	switch r := s.opts.Acceptor.Accept(&s.batch, s, channel, &s.frame).(type) {
+	case registered:
+	case nil:
+		s.finished[channel%recent] = channel
+	default:
+		s.cur = current{channel, r, false}
+	}
+}
+
+// current is the channel that the reader handled last. The frames of a short
+// request mostly come one behind the other, so most of them need no look into the
+// table, and a channel that opens and closes within one read is never put there.
+// It belongs to the reader goroutine. That somebody else forgets the channel
+// meanwhile takes effect when the reader turns to another one.
+type current struct {
+	id    uint64
+	r     Receiver // nil when there is none
+	known bool     // it is in the table
+}
+
+// receive hands the frame to the current channel.
+func (s *Session) receive() {
+	if !s.cur.r.Receive(&s.batch, &s.frame) {
 		return
 	}
-	s.register(channel, r)
+	id, known := s.cur.id, s.cur.known
+	s.cur = current{}
+	s.finished[id%recent] = id
+	if known {
+		s.forget(id)
+	}
+}
+
+// spill puts the current channel into the table, where others see it.
+func (s *Session) spill() {
+	if s.cur.r != nil && !s.cur.known {
+		s.mu.Lock()
+		if s.closed[s.cur.id%recent] != s.cur.id { // nobody has forgotten it meanwhile
+			s.table[s.cur.id] = s.cur.r
+		}
+		s.mu.Unlock()
+	}
+	s.cur = current{}
 }
 
 // registered is returned by an Acceptor of this package that has called register
@@ -470,6 +517,7 @@ func (s *Session) Forget(channel uint64) { s.forget(channel) }
 // take removes a channel and returns its Receiver, nil if its receiving half is
 // not open.
 func (s *Session) take(channel uint64) Receiver {
+	s.spill()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.table[channel]
