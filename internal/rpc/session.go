@@ -423,7 +423,7 @@ func (s *Session) dispatch(f wire.Frame) bool {
 	if fresh {
 		s.max = f.Channel
 	} else {
-		s.closed[f.Channel%recent] = f.Channel // answer once, drop what follows
+		s.finished[f.Channel%recent] = f.Channel // answer once, drop what follows
 	}
 	s.mu.Unlock()
 	switch {
