@@ -55,6 +55,11 @@ func config(t *testing.T) suite.Config {
 	}
 	return suite.Config{
 		Self: self, Root: root, Cocaine: self,
+		Cells: []result.Cell{
+			{Bytes: 128, Connections: 1, InFlight: 1},
+			{Bytes: 128, Connections: 1, InFlight: 16},
+			{Bytes: 4096, Connections: 4, InFlight: 64},
+		},
 		Rounds: 1, WarmUp: 2 * time.Millisecond, Duration: 30 * time.Millisecond, Starts: 2,
 	}
 }
@@ -69,7 +74,7 @@ func TestSuiteMeasuresEverything(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &log)
 	}
-	if len(r.Echo) != 4*16 || len(r.Ratios) != 3*16 || len(r.Methods) != 6 {
+	if len(r.Echo) != 4*3 || len(r.Ratios) != 3*3 || len(r.Methods) != 6 {
 		t.Errorf("%d echo figures, %d ratios, %d methods", len(r.Echo), len(r.Ratios), len(r.Methods))
 	}
 	for _, target := range []string{result.Cocaine, result.Forwarder, result.GRPC, result.NATS} {
@@ -125,7 +130,7 @@ func TestMissingTargetIsSkipped(t *testing.T) {
 	if !strings.HasPrefix(log.String(), "cocaine: skipped: no cmd/cocaine in ") || strings.Contains(strings.SplitN(log.String(), "\n", 2)[1], "cocaine") {
 		t.Errorf("it says:\n%s", &log)
 	}
-	if r.Skipped[result.Cocaine] == "" || len(r.Echo) != 16 || len(r.Ratios) != 0 {
+	if r.Skipped[result.Cocaine] == "" || len(r.Echo) != 3 || len(r.Ratios) != 0 {
 		t.Errorf("skipped %v, %d figures, %d ratios", r.Skipped, len(r.Echo), len(r.Ratios))
 	}
 }
@@ -149,7 +154,7 @@ func TestFailingTargetLeavesTheOthers(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot measure cocaine: cocaine server ended before it was ready") {
 		t.Errorf("got %v", err)
 	}
-	if r == nil || len(r.Echo) != 16 {
+	if r == nil || len(r.Echo) != 3 {
 		t.Fatalf("the forwarder was not measured:\n%s", &log)
 	}
 	c.Only = []string{"rabbits"}

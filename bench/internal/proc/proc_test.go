@@ -82,7 +82,8 @@ func TestOutput(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	p := start(t, `while :; do :; done & echo started; wait`)
+	// The shell takes its busy child with it, which would end by itself as well.
+	p := start(t, `(i=0; while [ $i -lt 5000000 ]; do i=$((i+1)); done) & trap "kill $!; exit" TERM; echo started; wait`)
 	if _, err := p.Expect(t.Context(), "started"); err != nil {
 		t.Fatal(err)
 	}

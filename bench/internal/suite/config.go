@@ -26,7 +26,8 @@ type Config struct {
 	Attach  string // locator of a runtime that runs already, instead of starting one
 	Isolate string // isolation the app's profile asks for; empty is the runtime's default
 
-	Only     []string // targets; empty is all
+	Only     []string      // targets; empty is all
+	Cells    []result.Cell // points of the echo matrix; Default has them all
 	Fast     bool
 	Rounds   int
 	WarmUp   time.Duration
@@ -36,13 +37,14 @@ type Config struct {
 
 // Default is the full run, about five minutes, or the fast one, below one.
 func Default(fast bool) Config {
+	c := Config{Cells: cells(), Rounds: 3, WarmUp: 200 * time.Millisecond, Duration: 900 * time.Millisecond, Starts: 9}
 	if fast {
-		return Config{Fast: true, Rounds: 1, WarmUp: 50 * time.Millisecond, Duration: 250 * time.Millisecond, Starts: 3}
+		c.Fast, c.Rounds, c.WarmUp, c.Duration, c.Starts = true, 1, 50*time.Millisecond, 250*time.Millisecond, 3
 	}
-	return Config{Rounds: 3, WarmUp: 200 * time.Millisecond, Duration: 900 * time.Millisecond, Starts: 9}
+	return c
 }
 
-// cells is the echo matrix.
+// cells is the whole echo matrix.
 func cells() []result.Cell {
 	var all []result.Cell
 	for _, bytes := range []int{128, 4096} {

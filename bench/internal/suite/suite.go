@@ -124,7 +124,7 @@ func (s *Suite) say(format string, args ...any) {
 
 // round measures every cell of every target once.
 func (s *Suite) round(ctx context.Context, round int) {
-	for _, cell := range cells() {
+	for _, cell := range s.Cells {
 		var line strings.Builder
 		for _, t := range slices.Clone(s.targets) {
 			if ctx.Err() != nil {

@@ -8,7 +8,7 @@ import (
 
 // summarize turns samples into the results.
 func (s *Suite) summarize() {
-	for _, cell := range cells() {
+	for _, cell := range s.Cells {
 		for _, name := range result.Targets() {
 			if samples := s.echo[echoKey{name, cell}]; len(samples) > 0 {
 				s.results.Echo = append(s.results.Echo, result.Echo{Target: name, Cell: cell, Figures: result.Summarize(samples)})
