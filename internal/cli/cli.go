@@ -1,0 +1,111 @@
+// Package cli is the command line. One file holds one verb: it parses, asks the
+// runtime through the public client, and prints.
+//
+// What a command prints on standard output is its result and nothing else;
+// progress, hints and timings go to standard error. Every command that reads takes
+// -o json, whose shapes are documented in docs/CLI.md and are a contract. Errors
+// are one line, `cannot <verb> <object>: <cause>`, followed by `hint: <command>`
+// where there is one; exit codes are those of [Code].
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocaine/cocaine-go/internal/config"
+)
+
+// Env is everything a command touches outside its arguments.
+type Env struct {
+	Args   []string // without the program's name
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Host   config.Host // environment variables, user
+}
+
+// Process is the Env of this process.
+func Process() Env {
+	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Host: config.ThisHost()}
+}
+
+// app is what the commands of one run share.
+type app struct {
+	env     Env
+	locator string // --locator
+	output  string // -o
+	timeout durationFlag
+}
+
+// Run runs one command line and returns the exit code.
+func Run(ctx context.Context, env Env) int {
+	a := &app{env: env}
+	root := a.root()
+	root.SetArgs(env.Args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return int(OK)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return int(Interrupted)
+	}
+	return int(report(env.Stderr, err))
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cocaine",
+		Short: "Runs your code as pools of supervised workers, called by name",
+		Long: `Cocaine runs your code as pools of supervised worker processes that are found by
+name and called over streaming RPC.
+
+  cocaine dev examples/hello                   a runtime and your app, in the foreground
+  cocaine call hello greet '{"name":"Ann"}'    call it`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.locator, "locator", "", "`address` of the runtime's locator (default $COCAINE_LOCATOR or 127.0.0.1:10053)")
+	f.Var(&a.timeout, "timeout", "how long the command may take, such as 5s (default: no limit, 5s to connect)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(fmt.Errorf("cannot read flags: %w", err), cmd.CommandPath()+" --help")
+	})
+	root.AddGroup(
+		&cobra.Group{ID: "start", Title: "Start:"},
+		&cobra.Group{ID: "ship", Title: "Ship:"},
+		&cobra.Group{ID: "run", Title: "Run:"},
+		&cobra.Group{ID: "see", Title: "See:"},
+	)
+	root.SetHelpCommandGroupID("start")
+	root.SetCompletionCommandGroupID("start")
+	root.AddCommand(a.commands()...)
+	for _, c := range root.Commands() {
+		wrapArgs(c)
+	}
+	return root
+}
+
+// wrapArgs makes mistakes in the number of arguments usage errors.
+func wrapArgs(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		wrapArgs(sub)
+	}
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usage(fmt.Errorf("cannot run %s: %w", cmd.CommandPath(), err), cmd.CommandPath()+" --help")
+			}
+			return nil
+		}
+	}
+}

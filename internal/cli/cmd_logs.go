@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocaine/cocaine-go"
+)
+
+type logFlags struct {
+	follow bool
+	last   int
+	since  durationFlag
+	level  string
+}
+
+func (a *app) cmdLogs() *cobra.Command {
+	var f logFlags
+	c := &cobra.Command{
+		Use:     "logs [APP...]",
+		Short:   "Show what apps print and log",
+		GroupID: "see",
+		Long: `Shows the log of some apps, or of all: what their workers print, what they log
+through the logging service, and what the runtime has to say about them. With
+-o json each record is a line of JSON.`,
+		ValidArgsFunction: func(cmd *cobra.Command, _ []string, s string) ([]string, cobra.ShellCompDirective) {
+			return a.completeApps(cmd, nil, s)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
+				return a.logs(ctx, c, args, &f)
+			})
+		},
+	}
+	c.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with new records")
+	c.Flags().IntVarP(&f.last, "last", "n", 100, "how many old records at most, -1 for all")
+	c.Flags().Var(&f.since, "since", "no records older than this, such as 10m")
+	c.Flags().StringVar(&f.level, "level", "debug", "least `severity`: debug, info, warning or error")
+	return a.reads(c)
+}
+
+var severities = [...]string{"debug", "info", "warning", "error"}
+
+func severityOf(name string) (int, error) {
+	for i, s := range severities {
+		if s == name {
+			return i, nil
+		}
+	}
+	return 0, usage(fmt.Errorf("cannot show level %q: the levels are %s", name, strings.Join(severities[:], ", ")), "cocaine logs --level warning")
+}
+
+// logRecord is a record as it travels; its JSON is what -o json prints.
+type logRecord struct {
+	Time       int64   `codec:"time" json:"-"`
+	When       string  `codec:"-" json:"time"`
+	Severity   int     `codec:"severity" json:"-"`
+	Level      string  `codec:"-" json:"level"`
+	App        string  `codec:"app" json:"app"`
+	Worker     string  `codec:"worker" json:"worker,omitempty"`
+	Source     string  `codec:"source" json:"source,omitempty"`
+	Message    string  `codec:"message" json:"message"`
+	Attributes [][]any `codec:"attributes" json:"attributes,omitempty"`
+}
+
+func (a *app) logs(ctx context.Context, c *cocaine.Client, apps []string, f *logFlags) error {
+	severity, err := severityOf(f.level)
+	if err != nil {
+		return err
+	}
+	options := map[string]any{"last": f.last, "follow": f.follow, "severity": severity}
+	if f.since.d > 0 {
+		options["since"] = time.Now().Add(-f.since.d).UnixMicro()
+	}
+	if apps == nil {
+		apps = []string{}
+	}
+	p := printer{a: a, color: a.colours(a.env.Stdout), names: len(apps) != 1}
+	for r, err := range cocaine.Chunks[logRecord](ctx, c.Service("admin"), "logs", apps, options) {
+		if errors.Is(err, context.Canceled) {
+			return nil // an interrupt is how following ends
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read logs: %w", err)
+		}
+		if err := p.print(&r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printer prints records, each worker in a colour of its own.
+type printer struct {
+	a     *app
+	color bool
+	names bool // records of several apps are mixed
+}
+
+func (p *printer) print(r *logRecord) error {
+	when := time.UnixMicro(r.Time)
+	r.Level = severities[min(max(r.Severity, 0), 3)]
+	if p.a.asJSON() {
+		r.When = when.UTC().Format(time.RFC3339Nano)
+		return p.a.printLine(r)
+	}
+	who := r.Source
+	if r.Worker != "" {
+		who = fmt.Sprintf("%.4s", r.Worker)
+	}
+	if p.names {
+		who = r.App + "/" + who
+	}
+	line := fmt.Sprintf("%s %-7s %s | %s%s\n", when.Format("15:04:05.000"), r.Level, p.paint(who), r.Message, attributes(r.Attributes))
+	_, err := io.WriteString(p.a.env.Stdout, line)
+	return err
+}
+
+// paint gives a name its colour.
+func (p *printer) paint(name string) string {
+	if !p.color {
+		return name
+	}
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return fmt.Sprintf("\x1b[3%dm%s\x1b[0m", 1+h.Sum32()%6, name)
+}
+
+func attributes(list [][]any) string {
+	var b strings.Builder
+	for _, kv := range list {
+		if len(kv) == 2 {
+			fmt.Fprintf(&b, " %v=%v", kv[0], kv[1])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/source"
+)
+
+func (a *app) cmdUp() *cobra.Command {
+	var name string
+	c := &cobra.Command{
+		Use:     "up [PATH]",
+		Short:   "Build, upload and start an app; replace it without an outage if it runs",
+		GroupID: "ship",
+		Long: `Finds out what PATH is - a Go program, a directory with cocaine.toml or the
+original's manifest.json, an executable, an archive -, builds and uploads it, and
+starts it. An app that runs goes on until a worker of the new release is ready;
+if none becomes ready, the old release stays.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path := "."
+			if len(args) == 1 {
+				path = args[0]
+			}
+			plan, err := source.Detect(path, source.Options{Name: name})
+			if err != nil {
+				return explainSource(err)
+			}
+			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
+				return a.up(ctx, c, plan)
+			})
+		},
+	}
+	c.Flags().StringVar(&name, "name", "", "`name` of the app (default: from cocaine.toml, the module or the directory)")
+	return c
+}
+
+func (a *app) up(ctx context.Context, c *cocaine.Client, plan *source.Plan) error {
+	// Ask first: nobody wants to build for a runtime that is not there.
+	if err := c.Service("admin").Connect(ctx); err != nil {
+		return fmt.Errorf("cannot reach the runtime: %w", err)
+	}
+	if _, err := a.ship(ctx, c, plan, ""); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.env.Stderr, "%s is up; call it: cocaine call %s EVENT DATA\n", plan.Name, plan.Name)
+	return nil
+}

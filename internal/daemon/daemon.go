@@ -1,0 +1,293 @@
+// Package daemon is the runtime as a value: New wires and binds, Start serves,
+// Stop drains and ends. Tests, `cocaine dev` and `cocaine server` build the same
+// one.
+//
+//	jetstream ─▶ storage ─▶ locator ─▶ isolate ─▶ node ─▶ services, one listener each
+//
+// What is built first is closed last. Only this package knows all the others; none
+// of them imports a sibling.
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/cocaine/cocaine-go/internal/admin"
+	"github.com/cocaine/cocaine-go/internal/config"
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/isolate"
+	"github.com/cocaine/cocaine-go/internal/isolate/process"
+	"github.com/cocaine/cocaine-go/internal/jetstream"
+	"github.com/cocaine/cocaine-go/internal/locator"
+	"github.com/cocaine/cocaine-go/internal/logging"
+	"github.com/cocaine/cocaine-go/internal/node"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/storage"
+	"github.com/cocaine/cocaine-go/internal/wire"
+)
+
+// Daemon is one runtime.
+type Daemon struct {
+	o     Options
+	conf  *config.Config
+	log   *slog.Logger
+	stats *rpc.Stats
+	ports *ports
+	born  time.Time
+	id    string // the node's uuid
+
+	state    *jetstream.State
+	store    *storage.JetStream
+	records  *logging.Store
+	locator  *locator.Locator
+	node     *node.Node
+	services []*service
+
+	mu      sync.Mutex
+	cleanup []step // run last in, first out
+	stopped bool
+	stopErr error
+}
+
+// step is one thing to be undone.
+type step struct {
+	name string
+	undo func(ctx context.Context) error
+}
+
+// New builds a daemon and binds its listeners; nobody is served before Start. On
+// an error everything that was built is undone.
+func New(ctx context.Context, o Options) (*Daemon, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Daemon{o: o, conf: o.Config, log: o.Log, stats: new(rpc.Stats), born: time.Now()}
+	d.ports = &ports{host: o.Config.Network.Endpoint, pinned: o.Config.Network.Pinned, shared: o.Config.Network.Shared}
+	if err := d.build(ctx); err != nil {
+		return nil, errors.Join(err, d.unwind(ctx))
+	}
+	return d, nil
+}
+
+// onStop registers a step. Steps run in the reverse of the order of construction.
+func (d *Daemon) onStop(name string, undo func(ctx context.Context) error) {
+	d.cleanup = append(d.cleanup, step{name, undo})
+}
+
+// build is long because it is one thought: the order in which things come up, and
+// with it the order in which they go down.
+func (d *Daemon) build(ctx context.Context) (err error) {
+	if err := d.makeDirs(); err != nil {
+		return err
+	}
+	// The locator's port first: two runtimes on one machine is the commonest
+	// mistake, and this is the clearest place to say so.
+	if d.ports.pinned == nil {
+		d.ports.pinned = make(map[string]int)
+	}
+	if _, ok := d.ports.pinned["locator"]; !ok {
+		d.ports.pinned["locator"] = d.conf.Network.Port
+	}
+	locatorService, err := d.newService("locator", idl.Locator, nil, d.sessions())
+	if err != nil {
+		return err
+	}
+	d.services = append(d.services, locatorService)
+	d.onStop("locator service", locatorService.Close)
+
+	if d.state, err = jetstream.Open(ctx, jetstream.Options{Dir: filepath.Join(d.conf.Paths.State, "jetstream"),
+		URL: d.conf.State.URL, Log: d.log}); err != nil {
+		return err
+	}
+	d.onStop("state", func(context.Context) error { return d.state.Close() })
+	if d.store, err = storage.NewJetStream(ctx, d.state); err != nil {
+		return err
+	}
+	d.onStop("storage", func(context.Context) error { return d.store.Close() })
+	if d.records, err = d.openRecords(); err != nil {
+		return err
+	}
+	d.onStop("log store", func(context.Context) error { return d.records.Close() })
+
+	if d.id, err = d.identity(); err != nil {
+		return err
+	}
+	if d.locator, err = locator.Open(ctx, locator.Options{UUID: d.id, Storage: d.store,
+		Hostname: d.conf.Network.Hostname, Log: d.log}); err != nil {
+		return err
+	}
+	d.onStop("locator", func(context.Context) error { d.locator.Close(); return nil })
+	locatorService.loc, locatorService.a = d.locator, d.locator.Mux(d.mux())
+
+	iso, err := d.isolation()
+	if err != nil {
+		return err
+	}
+	d.node = node.New(node.Options{
+		Storage: d.store, Publisher: (*publisher)(d), Spooler: iso.Spooler(),
+		Isolates:   map[string]isolate.Isolate{"process": iso, "legacy_process": iso},
+		RuntimeDir: d.conf.Paths.Runtime, Locator: d.workerLocator(locatorService.addr()),
+		Runlist: d.conf.Node.Runlist, Output: d.workerOutput, Session: d.sessions(), Log: d.appLog(),
+	})
+	if err := d.newServices(); err != nil {
+		return err
+	}
+	d.onStop("apps", d.node.Stop)
+	return nil
+}
+
+// newServices binds the services of the runtime besides the locator.
+func (d *Daemon) newServices() error {
+	o := d.sessions()
+	big := o // a value of 100 MiB has to fit in a frame
+	big.Limits.MaxFrame = max(big.Limits.MaxFrame, 128<<20)
+	for _, s := range []struct {
+		name  string
+		proto *idl.Protocol
+		a     rpc.Acceptor
+		o     rpc.SessionOptions
+	}{
+		{"storage", idl.Storage, storage.Service(d.store, d.mux()), big},
+		{"logging", idl.Logging, d.loggingService(), o},
+		{"node", idl.NodeService, d.node.Service(d.mux()), o},
+		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux()), o},
+	} {
+		svc, err := d.newService(s.name, s.proto, s.a, s.o)
+		if err != nil {
+			return err
+		}
+		d.services = append(d.services, svc)
+		d.onStop(s.name+" service", svc.Close)
+	}
+	return nil
+}
+
+func (d *Daemon) mux() rpc.MuxOptions { return rpc.MuxOptions{Log: d.log} }
+
+// sessions are the options of every connection.
+func (d *Daemon) sessions() rpc.SessionOptions {
+	l := d.conf.Limits
+	return rpc.SessionOptions{Limits: wire.Limits{MaxFrame: int(l.Frame)}, Buffer: int(l.Buffer), Stall: l.Stall,
+		Channels: l.Channels, Calls: l.Calls, Log: d.log, Stats: d.stats}
+}
+
+func (d *Daemon) makeDirs() error {
+	for _, dir := range []string{d.conf.Paths.State, d.conf.Paths.Runtime, d.conf.Paths.Spool} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("cannot create directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// identity is the node's uuid: made once, then kept beside the state.
+func (d *Daemon) identity() (string, error) {
+	path := filepath.Join(d.conf.Paths.State, "node.uuid")
+	b, err := os.ReadFile(path)
+	if err == nil {
+		id := strings.TrimSpace(string(b))
+		if _, err := uuid.Parse(id); err != nil {
+			return "", fmt.Errorf("cannot read the node's uuid in %s: %w", path, err)
+		}
+		return id, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("cannot read the node's uuid: %w", err)
+	}
+	fresh, err := uuid.NewRandomFromReader(rand.Reader)
+	if err != nil {
+		return "", fmt.Errorf("cannot make the node's uuid: %w", err)
+	}
+	if err := os.WriteFile(path, []byte(fresh.String()+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("cannot keep the node's uuid: %w", err)
+	}
+	return fresh.String(), nil
+}
+
+// workerLocator is what workers are told of the locator: an address they can
+// reach on this machine.
+func (d *Daemon) workerLocator(a netip.AddrPort) string {
+	if a.Addr().IsUnspecified() {
+		loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		a = netip.AddrPortFrom(loopback, a.Port())
+	}
+	return a.String()
+}
+
+// isolation makes the isolate that starts workers, and unpacks their code.
+func (d *Daemon) isolation() (*process.Isolate, error) {
+	iso, err := process.New(process.Options{Log: d.log,
+		Spool: isolate.SpoolerOptions{Dir: d.conf.Paths.Spool, Log: d.log}})
+	if err != nil {
+		return nil, err
+	}
+	d.onStop("isolate", func(context.Context) error { return iso.Close() })
+	return iso, nil
+}
+
+// Start serves: the services become reachable and resolvable, the apps of the
+// runlist are started in the background.
+func (d *Daemon) Start(ctx context.Context) error {
+	if d.o.DebugAddr != "" {
+		if err := d.serveDebug(); err != nil {
+			return errors.Join(err, d.Stop(ctx))
+		}
+	}
+	for _, s := range d.services {
+		s.serve()
+		if err := s.Show(ctx); err != nil {
+			return errors.Join(err, d.Stop(ctx))
+		}
+	}
+	if err := d.node.Boot(ctx); err != nil {
+		return errors.Join(err, d.Stop(ctx))
+	}
+	d.log.Info("ready", "locator", d.Addr(), "node", d.id, "took", time.Since(d.born).Round(time.Millisecond))
+	return nil
+}
+
+// Addr is where the locator listens.
+func (d *Daemon) Addr() netip.AddrPort { return d.services[0].addr() }
+
+// Stop ends the daemon: apps drain until ctx ends, then everything is closed in
+// the reverse of the order it was built in. It may be called more than once; later
+// calls return what the first did.
+func (d *Daemon) Stop(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return d.stopErr
+	}
+	d.stopped = true
+	for _, s := range d.services {
+		s.Hide()
+	}
+	d.stopErr = d.unwind(ctx)
+	return d.stopErr
+}
+
+// unwind runs the steps. One that fails keeps none from running.
+func (d *Daemon) unwind(ctx context.Context) error {
+	var errs []error
+	for i := len(d.cleanup) - 1; i >= 0; i-- {
+		s := d.cleanup[i]
+		if err := s.undo(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			d.log.Error("cannot stop cleanly", "step", s.name, "cause", err)
+			errs = append(errs, fmt.Errorf("cannot stop %s: %w", s.name, err))
+		}
+	}
+	d.cleanup = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,61 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"time"
+)
+
+// serveDebug serves counters and profiles over HTTP, on a loopback address only.
+func (d *Daemon) serveDebug() error {
+	host, _, err := net.SplitHostPort(d.o.DebugAddr)
+	if err != nil {
+		return fmt.Errorf("cannot serve debug pages: %w", err)
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return fmt.Errorf("cannot serve debug pages on %s: only loopback addresses are allowed", d.o.DebugAddr)
+	}
+	ln, err := net.Listen("tcp", d.o.DebugAddr)
+	if err != nil {
+		return fmt.Errorf("cannot serve debug pages: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/vars", d.vars)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("debug pages are lost", "cause", err)
+		}
+	}()
+	d.onStop("debug pages", func(context.Context) error {
+		err := srv.Close()
+		<-done
+		return err
+	})
+	return nil
+}
+
+// vars writes the counters as the expvar package does, without its global state.
+func (d *Daemon) vars(w http.ResponseWriter, _ *http.Request) {
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	doc := d.counters()
+	doc["memstats"] = mem
+	doc["goroutines"] = runtime.NumGoroutine()
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(doc) // the reader has gone
+}
