@@ -50,19 +50,19 @@ func (s *Service) invoke(ctx context.Context, event string, in, out any) error {
 // startEvent sends the call, its one chunk and the end of the request as one
 // piece.
 func (s *Service) startEvent(ctx context.Context, format codec.Format, event string, in any) (*Stream, error) {
-	args, chunk := buffers.Get().(*buffer), buffers.Get().(*buffer)
-	defer args.free()
-	defer chunk.free()
+	args, chunk := codec.NewBuffer(), codec.NewBuffer()
+	defer args.Free()
+	defer chunk.Free()
 	o := opening{method: enqueueMethod, hangUp: true}
 	var err error
-	if o.chunk, chunk.b, err = format.EncodeChunk(chunk.b, in); err != nil {
+	if o.chunk, chunk.B, err = format.EncodeChunk(chunk.B, in); err != nil {
 		return nil, s.failed(event, err)
 	}
-	args.b, err = codec.AppendArgs(args.b[:0], event)
+	args.B, err = codec.AppendArgs(args.B, event)
 	if err != nil {
 		return nil, s.failed(event, err)
 	}
-	o.args = args.b
+	o.args = args.B
 	st, err := s.open(ctx, o)
 	if err != nil {
 		return nil, s.failed(event, unwrapCall(err))

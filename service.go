@@ -3,7 +3,6 @@ package cocaine
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/cocaine/cocaine-go/internal/codec"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -110,24 +109,11 @@ func (s *Service) failed(method string, err error) error {
 // start encodes the arguments and starts the call. What it sends is copied before
 // it returns.
 func (s *Service) start(ctx context.Context, method string, args []any, hangUp bool) (*Stream, error) {
-	buf := buffers.Get().(*buffer)
-	defer buf.free()
+	buf := codec.NewBuffer()
+	defer buf.Free()
 	var err error
-	if buf.b, err = codec.AppendArgs(buf.b[:0], args...); err != nil {
+	if buf.B, err = codec.AppendArgs(buf.B, args...); err != nil {
 		return nil, s.failed(method, err)
 	}
-	return s.open(ctx, opening{method: method, args: buf.b, hangUp: hangUp})
-}
-
-// A buffer is kept for the next call.
-type buffer struct{ b []byte }
-
-const keepBuffer = 64 << 10
-
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
-
-func (b *buffer) free() {
-	if cap(b.b) <= keepBuffer {
-		buffers.Put(b)
-	}
+	return s.open(ctx, opening{method: method, args: buf.B, hangUp: hangUp})
 }

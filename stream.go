@@ -153,13 +153,13 @@ func (s *Stream) CloseSend(ctx context.Context) error {
 }
 
 func (s *Stream) send(ctx context.Context, id uint64, args []any) error {
-	buf := buffers.Get().(*buffer)
-	defer buf.free()
+	buf := codec.NewBuffer()
+	defer buf.Free()
 	var err error
-	if buf.b, err = codec.AppendArgs(buf.b[:0], args...); err != nil {
+	if buf.B, err = codec.AppendArgs(buf.B, args...); err != nil {
 		return s.failed(err)
 	}
-	err = s.st.Send(ctx, id, buf.b)
+	err = s.st.Send(ctx, id, buf.B)
 	switch {
 	case err == nil:
 		return nil

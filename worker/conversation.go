@@ -1,0 +1,258 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/codec"
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+const (
+	// inputBuffer is how many bytes wait for a handler that is slower than its
+	// caller before the connection is not read any more.
+	inputBuffer = 4 << 20
+	// chunkOverhead is what a waiting chunk takes beside its bytes.
+	chunkOverhead = 64
+	// patience is how long a handler may keep the connection from being read. All
+	// requests and the answers to heartbeats wait for it, and the runtime cuts off
+	// a worker that does not read.
+	patience = 10 * time.Second
+)
+
+var errNotReading = errors.New("handler does not read its input")
+
+// A conversation is the channel behind a Stream. Its two halves are guarded by
+// locks of their own, so that a send that waits holds up no receive.
+type conversation struct {
+	request
+
+	wake chan struct{} // has a token when what follows changed
+
+	in    sync.Mutex // guards the caller's half
+	queue [][]byte
+	bytes int
+	held  *time.Timer // runs while this stream keeps the connection from being read
+	err   error       // how the caller's half ended
+	over  bool        // the handler has returned: what comes is dropped
+
+	out    sync.Mutex // guards the handler's half, and keeps its chunks in order
+	closed bool
+}
+
+var _ rpc.Receiver = (*conversation)(nil)
+
+func (s *conversation) recv(ctx context.Context) ([]byte, error) {
+	for {
+		s.in.Lock()
+		if len(s.queue) > 0 {
+			chunk := s.pop()
+			s.in.Unlock()
+			return chunk, nil
+		}
+		err := s.err
+		s.in.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (s *conversation) send(ctx context.Context, format codec.Format, v any) error {
+	buf := codec.NewBuffer()
+	defer buf.Free()
+	args, grown, err := format.EncodeChunk(buf.B, v)
+	buf.B = grown
+	switch {
+	case err != nil:
+		return err
+	case len(args) > s.run.opts.MaxChunk:
+		return tooLarge(len(args), s.run.opts.MaxChunk)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case s.run.session.AwaitRoom(ctx) != nil:
+		return context.Cause(ctx)
+	}
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.closed {
+		return fmt.Errorf("cannot send chunk: %w", io.ErrClosedPipe)
+	}
+	if s.run.session.SendAll(s.channel, rpc.Outgoing{Type: idl.Write, Args: args}) != nil {
+		return fmt.Errorf("cannot send chunk: %w", cocaine.ErrDisconnected)
+	}
+	return nil
+}
+
+func (s *conversation) closeSend() error {
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	if s.finish(nil) != nil {
+		return fmt.Errorf("cannot close stream: %w", cocaine.ErrDisconnected)
+	}
+	return nil
+}
+
+// serve runs the handler and sees that the caller gets an end. It is the stream's
+// goroutine, which the run's gate counts.
+func (s *conversation) serve(f func(context.Context, *Stream) error) {
+	defer s.run.gate.leave()
+	if err := s.run.acquire(); err != nil {
+		s.conclude(err)
+		return
+	}
+	defer s.run.release()
+	err := errGoexit
+	defer func() {
+		s.conclude(err)
+		s.end(context.Canceled)
+	}()
+	err = s.guard(func() error { return f(s, &Stream{s}) })
+}
+
+// conclude ends both halves on this side. What the caller still sends is dropped
+// until it has ended its own: only then is the channel free.
+func (s *conversation) conclude(err error) {
+	s.in.Lock()
+	s.over = true
+	s.drop()
+	s.in.Unlock()
+	s.out.Lock()
+	defer s.out.Unlock()
+	if s.closed {
+		if err != nil {
+			s.run.log.Warn("handler failed after it had closed the stream", "event", s.event, "cause", err)
+		}
+		return
+	}
+	s.closed = true
+	if s.finish(err) != nil {
+		s.run.log.Debug("answer dropped", "event", s.event, "cause", cocaine.ErrDisconnected)
+	}
+}
+
+// Receive takes a frame of the caller's half. It implements rpc.Receiver.
+func (s *conversation) Receive(_ *rpc.Batch, f *rpc.Frame) (done bool) {
+	switch f.Type {
+	case idl.Write:
+		s.push(f)
+		return false
+	case idl.StreamError:
+		err := callerError(f.Args)
+		s.finishInput(err)
+		s.end(err)
+		return true
+	case idl.Close:
+		s.finishInput(io.EOF)
+		return true
+	}
+	s.run.log.Debug("unknown message dropped", "event", s.event, "message", f.Type)
+	return false
+}
+
+// Lost ends a stream whose connection is over. It implements rpc.Receiver.
+func (s *conversation) Lost(_ *rpc.Batch, err error) {
+	cause := gone(err)
+	s.finishInput(cause)
+	s.end(cause)
+}
+
+func (s *conversation) push(f *rpc.Frame) {
+	chunk, err := codec.Chunk(f.Args)
+	if err != nil {
+		s.finishInput(badChunk(err))
+		return
+	}
+	s.in.Lock()
+	defer s.in.Unlock()
+	if s.over || s.err != nil {
+		return
+	}
+	s.queue = append(s.queue, append([]byte(nil), chunk...))
+	s.bytes += len(chunk) + chunkOverhead
+	if s.bytes > inputBuffer && s.held == nil {
+		s.run.session.Pause()
+		s.held = time.AfterFunc(patience, s.overflow)
+	}
+	s.notify()
+}
+
+// overflow fails a stream that has kept the connection from being read for too
+// long.
+func (s *conversation) overflow() {
+	s.in.Lock()
+	if s.held == nil { // read at the last moment
+		s.in.Unlock()
+		return
+	}
+	s.drop()
+	if s.err == nil {
+		s.err = errNotReading
+	}
+	s.notify()
+	s.in.Unlock()
+	s.run.log.Warn("input dropped: handler does not read it", "event", s.event, "after", patience)
+	s.end(errNotReading)
+}
+
+// finishInput ends the caller's half; the first cause wins.
+func (s *conversation) finishInput(err error) {
+	s.in.Lock()
+	defer s.in.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.notify()
+}
+
+// pop takes the oldest chunk. Called with in held.
+func (s *conversation) pop() []byte {
+	chunk := s.queue[0]
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	if len(s.queue) == 0 {
+		s.queue = nil
+	}
+	s.bytes -= len(chunk) + chunkOverhead
+	if s.bytes <= inputBuffer/2 {
+		s.letRead()
+	}
+	return chunk
+}
+
+// drop forgets what waits. Called with in held.
+func (s *conversation) drop() {
+	s.queue, s.bytes = nil, 0
+	s.letRead()
+}
+
+// letRead takes back the pause. Called with in held.
+func (s *conversation) letRead() {
+	if s.held != nil {
+		s.held.Stop()
+		s.held = nil
+		s.run.session.Resume()
+	}
+}
+
+func (s *conversation) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}

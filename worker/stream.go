@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/codec"
+)
+
+// A Stream is a request as a conversation: chunks of bytes in both directions,
+// which are independent of each other.
+//
+// One goroutine at a time may receive; any may send. A Stream must not be used
+// after its handler has returned. A handler that stops receiving while its caller
+// goes on sending fails: see Recv.
+type Stream struct{ c *conversation }
+
+// Event is the name of the event.
+func (s *Stream) Event() string { return s.c.event }
+
+// Headers are those of the request. They are read only.
+func (s *Stream) Headers() cocaine.Headers { return s.c.headers }
+
+// Recv waits for the next chunk, which then belongs to the caller. After the last
+// one it returns io.EOF, or the *cocaine.Error that the other side sent, and the
+// same again whenever it is called.
+//
+// Some megabytes of chunks wait for Recv. Beyond that the connection is not read,
+// which holds up every request of the worker; a handler that does not receive for
+// 10 s then loses its input and its context ends.
+func (s *Stream) Recv(ctx context.Context) ([]byte, error) { return s.c.recv(ctx) }
+
+// Chunks ranges over the chunks until the caller's end. An error is the last pair.
+func (s *Stream) Chunks(ctx context.Context) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for {
+			chunk, err := s.Recv(ctx)
+			if err == io.EOF || !yield(chunk, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Decode waits for the next chunk and decodes it into v, a non-nil pointer, from
+// the format that the request's content-type header names.
+func (s *Stream) Decode(ctx context.Context, v any) error {
+	format, err := s.c.format()
+	if err != nil {
+		return err
+	}
+	chunk, err := s.Recv(ctx)
+	if err != nil {
+		return err
+	}
+	return format.Decode(chunk, v)
+}
+
+// Send sends a chunk. It waits while the connection is full, and may use chunk
+// again once it has returned.
+func (s *Stream) Send(ctx context.Context, chunk []byte) error {
+	return s.c.send(ctx, codec.Bytes, &chunk)
+}
+
+// Encode sends a value as a chunk, in the format that the request's content-type
+// header names.
+func (s *Stream) Encode(ctx context.Context, v any) error {
+	format, err := s.c.format()
+	if err != nil {
+		return err
+	}
+	return s.c.send(ctx, format, v)
+}
+
+// Close ends the answer before the handler returns; receiving goes on. Further
+// calls do nothing.
+func (s *Stream) Close() error { return s.c.closeSend() }

@@ -1,0 +1,146 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/cocaine/cocaine-go"
+)
+
+var (
+	// ErrNoEndpoint is the end of a worker that no runtime started.
+	ErrNoEndpoint = errors.New("this program is a worker of a Cocaine app, and no runtime started it\nhint: run it with: cocaine dev .")
+	// ErrDisowned is the end of a worker whose runtime did not answer heartbeats
+	// for Options.Disown.
+	ErrDisowned = errors.New("disowned: the runtime does not answer heartbeats")
+	// ErrStopping is the cause of the end of the context of a handler that was
+	// still at work when the worker's time to stop was up.
+	ErrStopping = errors.New("worker is stopping")
+)
+
+// A Worker is this process as the runtime sees it: a set of handlers. Make it with
+// New or FromArgs, bind handlers, then run it, once.
+type Worker struct {
+	opts     Options
+	log      *slog.Logger
+	handlers map[string]*handler // read only once running
+
+	mu      sync.Mutex
+	running bool
+	client  *cocaine.Client // made on demand
+}
+
+// A handler serves an event, with one function or the other.
+type handler struct {
+	event  string
+	value  valueFunc
+	stream func(ctx context.Context, s *Stream) error
+}
+
+// New makes a worker. What the options leave open comes from the command line of
+// the process.
+func New(o Options) (*Worker, error) { return newWorker(o, commandLine()) }
+
+// FromArgs makes a worker from the command line that the runtime gave it, without
+// the program: os.Args[1:].
+func FromArgs(args []string) (*Worker, error) { return newWorker(Options{}, args) }
+
+func newWorker(o Options, args []string) (*Worker, error) {
+	if err := o.fill(args); err != nil {
+		return nil, err
+	}
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	return &Worker{opts: o, log: o.Logger, handlers: make(map[string]*handler)}, nil
+}
+
+// App is the name of the app that the worker belongs to, "" without a runtime.
+func (w *Worker) App() string { return w.opts.App }
+
+// UUID is the worker's identity, "" without a runtime.
+func (w *Worker) UUID() string { return w.opts.UUID }
+
+// HandleStream binds a handler that converses with the caller of an event. What is
+// sent on the stream reaches the caller at once; the handler's return ends it. The
+// caller's end of the stream is io.EOF from Recv.
+//
+// Like Handle it panics if the event has a handler already or the worker runs:
+// mistakes of the program.
+func (w *Worker) HandleStream(event string, f func(ctx context.Context, s *Stream) error) {
+	w.bind(event, &handler{stream: f})
+}
+
+func (w *Worker) bind(event string, h *handler) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running {
+		panic(fmt.Sprintf("cannot bind event %q: the worker runs", event))
+	}
+	if w.handlers[event] != nil {
+		panic(fmt.Sprintf("cannot bind event %q: it has a handler", event))
+	}
+	h.event = event
+	w.handlers[event] = h
+}
+
+// Client gives a client of the runtime's services, the same one every time. Run
+// closes it when the last handler is done.
+func (w *Worker) Client() (*cocaine.Client, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.client == nil {
+		c, err := cocaine.New(cocaine.Options{Locators: w.opts.Locators, Logger: w.log})
+		if err != nil {
+			return nil, err
+		}
+		w.client = c
+	}
+	return w.client, nil
+}
+
+func (w *Worker) closeClient() {
+	w.mu.Lock()
+	c := w.client
+	w.mu.Unlock()
+	if c != nil {
+		c.Close()
+	}
+}
+
+// start marks the worker as running.
+func (w *Worker) start() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.running {
+		return errors.New("cannot run worker: it has been run")
+	}
+	w.running = true
+	return nil
+}
+
+// Main runs the worker and ends the process: with status 0 when it was told to
+// stop, 2 when no runtime started it, 1 when anything went wrong. It is the last
+// line of a program's main.
+func (w *Worker) Main() {
+	os.Exit(w.main(context.Background(), os.Stderr))
+}
+
+// main is Main without the end of the process.
+func (w *Worker) main(ctx context.Context, stderr io.Writer) int {
+	switch err := w.Run(ctx); {
+	case err == nil:
+		return 0
+	case errors.Is(err, ErrNoEndpoint):
+		fmt.Fprintln(stderr, err)
+		return 2
+	default:
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+}
