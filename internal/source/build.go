@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -137,7 +136,7 @@ const buildGrace = 3 * time.Second
 func run(ctx context.Context, p *Plan, command []string, out io.Writer) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir = p.Dir
-	cmd.Env = buildEnvironment(p)
+	cmd.Env = append(os.Environ(), p.BuildEnv...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
@@ -161,16 +160,6 @@ func run(ctx context.Context, p *Plan, command []string, out io.Writer) error {
 		failed.ExitCode = cmd.ProcessState.ExitCode()
 	}
 	return failed
-}
-
-// buildEnvironment switches cgo off unless somebody switched it on: a program
-// without it runs wherever the runtime runs.
-func buildEnvironment(p *Plan) []string {
-	env := append(os.Environ(), p.BuildEnv...)
-	if !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "CGO_ENABLED=") }) {
-		env = append(env, "CGO_ENABLED=0")
-	}
-	return env
 }
 
 // checkProgram finds out now what would otherwise be found out by the first
