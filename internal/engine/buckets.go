@@ -48,6 +48,18 @@ func (k *buckets) change(w *worker, load int) {
 	k.add(w)
 }
 
+// find returns the least loaded worker that suits, nil if there is none.
+func (k *buckets) find(suits func(*worker) bool) *worker {
+	for _, b := range k.byLoad {
+		for _, w := range b {
+			if suits(w) {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
 // min returns the least loaded worker, nil if there is none.
 func (k *buckets) min() *worker {
 	if k.count == 0 {

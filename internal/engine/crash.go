@@ -41,8 +41,8 @@ func (c *Crash) Sentence() string {
 func (e *Engine) report(w *worker, exit isolate.Exit, spawnErr error) {
 	e.mu.Lock()
 	crashed := w.crash
-	c := Crash{App: e.o.App, Release: e.o.Release, Worker: w.id, PID: w.pid, Time: time.Now().UTC(),
-		Uptime: time.Duration(e.now() - w.born), Code: int(w.reason), Reason: w.reason.sentence(), Inflight: w.inflight}
+	c := Crash{App: e.o.App, Release: e.o.Release, Worker: w.id, PID: w.pid, Time: w.died,
+		Uptime: w.uptime, Code: int(w.reason), Reason: w.reason.sentence(), Inflight: w.inflight}
 	e.mu.Unlock()
 	if !crashed {
 		return
@@ -53,11 +53,15 @@ func (e *Engine) report(w *worker, exit isolate.Exit, spawnErr error) {
 	} else {
 		c.Exit, c.Status = exit.String(), exit.Code
 		if exit.Signal != 0 {
-			c.Signal = exit.Signal.String()
+			c.Signal = isolate.SignalName(exit.Signal)
 		}
 	}
 	e.mu.Lock()
 	e.last = &c
+	if !w.ready {
+		e.unready = &c
+		e.announce()
+	}
 	e.mu.Unlock()
 	e.log.Warn("worker crashed", "worker", w.id, "reason", c.Reason, "exit", c.Exit, "requests", c.Inflight)
 	if e.o.Crashed != nil {

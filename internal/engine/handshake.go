@@ -14,10 +14,11 @@ const sigterm = syscall.SIGTERM
 type handshake Engine
 
 // Accept takes [channel, 0, [uuid]]. The channel becomes the worker's control
-// channel. A worker that nobody waits for is hung up on.
+// channel. A worker that nobody waits for is hung up on; one that has shaken hands
+// may not open channels, and is told so.
 func (h *handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
 	e := (*Engine)(h)
-	if f.Type != idl.WorkerHandshake {
+	if f.Type != idl.WorkerHandshake || e.knows(s) {
 		s.Violation(b, channel, rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "worker has no message %d here", f.Type))
 		return nil
 	}
@@ -36,6 +37,18 @@ func (h *handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.
 		return nil
 	}
 	return (*control)(w)
+}
+
+// knows reports whether a connection is that of a worker.
+func (e *Engine) knows(s *rpc.Session) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range e.workers {
+		if w.session == s {
+			return true
+		}
+	}
+	return false
 }
 
 // control takes the frames of a worker's control channel.

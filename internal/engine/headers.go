@@ -54,10 +54,15 @@ func eventArgs(event []byte) []byte {
 	return msgpack.AppendBytes(msgpack.AppendArray(nil, 1), event)
 }
 
-// Refuse answers an enqueue with an error; what the client still sends on the
-// channel is swallowed.
-func Refuse(b *rpc.Batch, s *rpc.Session, channel uint64, e *rpc.Error) rpc.Receiver {
-	s.Violation(b, channel, e)
+// Refuse answers an enqueue, the frame f, with an error; what the client still
+// sends on the channel is swallowed.
+func Refuse(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, e *rpc.Error) rpc.Receiver {
+	if e.Category == idl.CategoryDispatch {
+		s.Violation(b, channel, e)
+		return sink
+	}
+	trace, _ := rpc.ParseTrace(f.Headers) // a bad one was a violation
+	_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, e), trace.Append(nil))
 	return sink
 }
 

@@ -13,8 +13,8 @@ const (
 )
 
 // Info is the report that node.info and the app's own info give: the keys of the
-// original, and "release", "retired" and "health" beside them. Floats are rounded
-// up as the original does.
+// original, and beside them "release", "health", "expired" and "timeouts" in
+// "requests", and "pid" in "slaves". Floats are rounded up as the original does.
 func (e *Engine) Info(flags int) map[string]any {
 	e.mu.Lock()
 	defer e.mu.Unlock()

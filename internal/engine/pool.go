@@ -15,13 +15,13 @@ func (e *Engine) rebalance(b *rpc.Batch) {
 	}
 	e.giveUp(b)
 	want := e.want()
-	if e.back.armed() {
-		return
-	}
 	if e.target > 0 {
 		e.shrinkTo(b, want)
 	}
-	for len(e.workers) < want {
+	if e.back.armed() {
+		return
+	}
+	for e.staying < want && len(e.workers) < e.p.PoolLimit {
 		e.spawn()
 	}
 }
@@ -29,13 +29,17 @@ func (e *Engine) rebalance(b *rpc.Batch) {
 // want is the wanted pool size: what control says, or one worker per
 // grow-threshold queued requests, within pool-min and pool-limit. The automatic
 // size only ever grows the pool; idle workers are retired by idle-timeout.
+//
+// Workers on their way out do not count, other than in the original: a request
+// does not wait for one that takes its time to end, unless the pool is full.
 func (e *Engine) want() int {
 	switch {
 	case e.target > 0:
 		return min(e.target, e.p.PoolLimit)
 	case e.p.QueueLimit == 0:
-		want := len(e.workers)
-		if vacant := len(e.workers)*e.p.Concurrency - e.load; e.queue.n >= vacant && e.queue.n > 0 {
+		// Those that are ready have no room while there is a queue.
+		want, vacant := e.staying, (e.staying-e.active)*e.p.Concurrency
+		if e.queue.n > vacant {
 			want += (e.queue.n - vacant + e.p.Concurrency - 1) / e.p.Concurrency
 		}
 		return e.clamp(want)
@@ -87,6 +91,8 @@ func (e *Engine) SetTarget(n int) {
 		defer e.mu.Unlock()
 		e.target = max(0, n)
 		e.rebalance(b)
+		e.checkIdle(e.now()) // nobody was retired while the size was set by hand
+		e.announce()
 	})
 }
 
@@ -139,46 +145,38 @@ type idleCheck struct {
 // checkIdle arms the idle timer if there may be something to retire. Called with
 // mu held.
 func (e *Engine) checkIdle(now instant) {
-	if e.idle.timer.pos == 0 && e.p.IdleTimeout > 0 && e.target == 0 && len(e.workers) > e.p.PoolMin {
+	if e.idle.timer.pos == 0 && e.p.IdleTimeout > 0 && e.target == 0 && e.staying > e.p.PoolMin {
 		e.timers.arm(&e.idle.timer, now+instant(e.p.IdleTimeout))
 	}
 }
 
-// expire retires what is due and arms the timer for the rest.
+// expire retires what is due and arms the timer for the rest. Whoever becomes idle
+// later arms it too.
 func (c *idleCheck) expire(b *rpc.Batch, _ *timer) {
 	e := c.owner
 	if e.target > 0 || e.mode != serving {
 		return
 	}
-	now := e.now()
-	next := instant(-1)
+	now, next, retired := e.now(), instant(-1), false
 	for _, w := range e.workers {
 		if w.state != active || w.load > 0 {
 			continue
 		}
-		due := w.idle + instant(e.p.IdleTimeout)
-		if due <= now && len(e.workers)-e.leaving() > e.p.PoolMin {
+		switch due := w.idle + instant(e.p.IdleTimeout); {
+		case due > now:
+			if next < 0 || due < next {
+				next = due
+			}
+		case e.staying > e.p.PoolMin:
 			e.log.Debug("retiring idle worker", "worker", w.id)
 			e.seal(b, w)
-		} else if next < 0 || due < next {
-			next = due
+			retired = true
 		}
 	}
-	if e.active == 0 {
-		e.floor = 0
+	if retired {
+		e.floor = min(e.floor, e.staying)
 	}
-	if next >= 0 && len(e.workers)-e.leaving() > e.p.PoolMin {
-		e.timers.arm(&c.timer, max(next, now+instant(time.Second)))
+	if next >= 0 && e.staying > e.p.PoolMin {
+		e.timers.arm(&c.timer, next)
 	}
-}
-
-// leaving is the number of workers on their way out. Called with mu held.
-func (e *Engine) leaving() int {
-	n := 0
-	for _, w := range e.workers {
-		if w.state == sealing || w.state == terminating {
-			n++
-		}
-	}
-	return n
 }

@@ -16,6 +16,10 @@ const (
 	// heldLimit is how many bytes of a request may wait with it in the queue
 	// before the reading of its client's connection stops.
 	heldLimit = 1 << 20
+	// holdUp is how long a request may stop its client's connection in this way if
+	// there are other calls on it: the one that has the worker may be among them,
+	// waiting for a frame that is not read.
+	holdUp = 5 * time.Second
 	// keepHeld is the largest buffer a request keeps for its next life.
 	keepHeld = 4 << 10
 	// maxFree bounds the requests kept for reuse.
@@ -60,6 +64,8 @@ type request struct {
 
 	// Guarded by Engine.mu.
 	settled  bool // the engine has let go of it
+	waits    bool // it is in the queue
+	hurried  bool // deadline stands for holdUp
 	deadline timer
 	prev     *request // in the queue, or among the worker's requests
 	next     *request
@@ -75,14 +81,21 @@ type (
 func (c *fromClient) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	r := (*request)(c)
 	r.mu.Lock()
-	switch {
-	case f.Type == idl.Write && isChunk(f.Args):
-		r.toWorker(b, idl.Write, f.Args)
-		r.mu.Unlock()
-		return false
-	case f.Type == idl.Close:
+	if f.Type == idl.Write {
+		if args := chunk(f.Args); args != nil {
+			r.toWorker(b, idl.Write, args)
+			paused := r.paused
+			r.mu.Unlock()
+			if paused {
+				r.e.hurry(b, r)
+			}
+			return false
+		}
+	}
+	switch f.Type {
+	case idl.Close:
 		r.toWorker(b, idl.Close, nil)
-	case f.Type == idl.StreamError:
+	case idl.StreamError:
 		r.toWorker(b, idl.StreamError, knownError(f.Args))
 	default:
 		w, channel, was := r.worker, r.wchannel, r.phase
@@ -172,9 +185,33 @@ func (r *request) drop() {
 
 var emptyArgs = []byte{0x90}
 
-// Lost says that the client went away with its half open.
+// hurry limits how long a request whose data fills its place in the queue stops
+// the reading of other calls' frames.
+func (e *Engine) hurry(b *rpc.Batch, r *request) {
+	if r.client.Channels() <= 1 {
+		return // it holds up nobody but itself
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !r.waits || r.hurried {
+		return
+	}
+	if at := e.at(b.Now()) + instant(holdUp); at < r.deadline.at {
+		r.hurried = true
+		e.timers.arm(&r.deadline, at)
+	}
+}
+
+// due is when the request's time is up.
+func (r *request) due() instant { return r.born + instant(r.timeout) }
+
+// Lost says that the client went away with its half open, or revoked it.
 func (c *fromClient) Lost(b *rpc.Batch, err error) {
 	r := (*request)(c)
+	if r.client.Err() == nil {
+		r.revoked(b, err)
+		return
+	}
 	args := rpc.AppendError(nil, rpc.LostError(err))
 	r.mu.Lock()
 	r.toWorker(b, idl.StreamError, args)
@@ -191,6 +228,20 @@ func (c *fromClient) Lost(b *rpc.Batch, err error) {
 	}
 }
 
+// revoked ends the client's half as an error of its own would: the answer is
+// still wanted (docs/PROTOCOL.md, Control messages).
+func (r *request) revoked(b *rpc.Batch, err error) {
+	args := knownError(rpc.AppendError(nil, rpc.LostError(err)))
+	r.mu.Lock()
+	r.toWorker(b, idl.StreamError, args)
+	r.clientDone = true
+	last := r.workerDone && r.phase == running
+	r.mu.Unlock()
+	if last {
+		r.e.settleBoth(b, r)
+	}
+}
+
 // Receive passes a frame of the worker on to the client.
 func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	r := (*request)(w)
@@ -199,14 +250,17 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 		r.mu.Unlock()
 		return f.Type != idl.Write
 	}
-	switch {
-	case f.Type == idl.Write && isChunk(f.Args):
-		_ = r.client.Send(b, r.channel, idl.Write, f.Args, r.headers())
-		r.mu.Unlock()
-		return false
-	case f.Type == idl.Close:
+	if f.Type == idl.Write {
+		if args := chunk(f.Args); args != nil {
+			_ = r.client.Send(b, r.channel, idl.Write, args, r.headers()) // a lost client is reported by its own reader
+			r.mu.Unlock()
+			return false
+		}
+	}
+	switch f.Type {
+	case idl.Close:
 		_ = r.client.Send(b, r.channel, idl.Close, nil, r.lastHeaders(b))
-	case f.Type == idl.StreamError:
+	case idl.StreamError:
 		_ = r.client.Send(b, r.channel, idl.StreamError, knownError(f.Args), r.lastHeaders(b))
 	default:
 		e := rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "worker sent message %d on a request", f.Type)
@@ -287,6 +341,20 @@ func (r *request) traceHeaders() []hpack.Header {
 
 func micros(d time.Duration) string { return strconv.FormatInt(max(0, d.Microseconds()), 10) }
 
+// chunk returns the arguments of a write to pass on: as they are if they hold one
+// byte string and nothing else, without what is surplus otherwise, nil if they
+// hold none.
+func chunk(args []byte) []byte {
+	if isChunk(args) {
+		return args
+	}
+	rd := msgpack.NewReader(args)
+	if rd.Array() < 1 || rd.Err() != nil || rd.Kind() != msgpack.KindRaw {
+		return nil
+	}
+	return append([]byte{0x91}, rd.Raw()...)
+}
+
 // isChunk reports whether args are one byte string, without decoding it: the
 // frame's extent was checked when it was read.
 func isChunk(args []byte) bool {
@@ -308,7 +376,7 @@ func knownError(args []byte) []byte {
 	if err != nil {
 		return rpc.AppendError(nil, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "%v", err))
 	}
-	if idl.CategoryName(e.Category) == "" {
+	if idl.CategoryName(e.Category) == idl.CategoryName(idl.CategoryUnknown) {
 		e.Category = idl.CategoryUnknown
 	}
 	return rpc.AppendError(nil, e)

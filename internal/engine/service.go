@@ -18,21 +18,8 @@ type Target interface {
 	Lease() Lease
 }
 
-// A Lease is one open control channel. The pool is sized by hand while at least
-// one is open and has named a size; when one ends the pool is automatic again, as
-// in the original.
-type Lease interface {
-	Set(n int)
-	End()
-}
-
 // Lease opens a control channel.
-func (e *Engine) Lease() Lease { return (*lease)(e) }
-
-type lease Engine
-
-func (l *lease) Set(n int) { (*Engine)(l).SetTarget(n) }
-func (l *lease) End()      { (*Engine)(l).SetTarget(0) }
+func (e *Engine) Lease() Lease { return e.leases.Open() }
 
 // Service is the service of an app: enqueue, info, control.
 func Service(t Target, o rpc.MuxOptions) *rpc.Mux {

@@ -24,7 +24,8 @@ type expirer interface{ expire(b *rpc.Batch, t *timer) }
 // timers is a binary heap ordered by instant.
 type timers struct {
 	heap []*timer
-	wake chan struct{} // tells the loop that the earliest instant changed
+	next instant       // when the loop is going to look
+	wake chan struct{} // tells it to look earlier
 }
 
 // arm sets a timer, moving it if it was armed already.
@@ -36,7 +37,8 @@ func (ts *timers) arm(t *timer, at instant) {
 	ts.heap = append(ts.heap, t)
 	t.pos = len(ts.heap)
 	ts.up(t.pos - 1)
-	if ts.heap[0] == t {
+	if at < ts.next {
+		ts.next = at
 		select {
 		case ts.wake <- struct{}{}:
 		default:
@@ -109,7 +111,10 @@ func (ts *timers) due(now instant) *timer {
 	return t
 }
 
-// run is the engine's timer goroutine.
+// runTimers is the engine's timer goroutine. It looks at the timers when the
+// earliest one was due when it looked last; one that is armed later for an earlier
+// instant wakes it, one that is disarmed does not. So the deadlines of requests
+// that are answered in time do not concern it.
 func (e *Engine) runTimers() {
 	clock := time.NewTimer(time.Hour)
 	defer clock.Stop()
@@ -137,6 +142,7 @@ func (e *Engine) fireTimers() (sleep time.Duration) {
 		if len(e.timers.heap) > 0 {
 			sleep = time.Duration(e.timers.heap[0].at - now)
 		}
+		e.timers.next = now + instant(sleep)
 	})
 	return sleep
 }

@@ -31,6 +31,9 @@ func (s state) String() string {
 	return [...]string{"spawning", "handshaking", "active", "sealing", "terminating", "closed"}[s]
 }
 
+// stays reports whether a worker in this state is going to take requests.
+func (s state) stays() bool { return s <= active }
+
 // reason is why a worker left the pool: the codes of the original's slave
 // category, which also travel in terminate messages.
 type reason int
@@ -84,7 +87,6 @@ type worker struct {
 	tail *tail  // the last lines it printed; has its own lock
 
 	state    state
-	since    instant // of the present state
 	born     instant
 	session  *rpc.Session // nil until the handshake
 	control  uint64       // the channel of the handshake
@@ -103,8 +105,10 @@ type worker struct {
 	// Set once, when the worker leaves the pool; then ctx ends.
 	reason   reason
 	crash    bool
-	asked    bool // it was told to terminate, so its process should be going
+	asked    bool // it was told to terminate, or said so itself: its process should be going
 	inflight int
+	died     time.Time
+	uptime   time.Duration
 	ctx      context.Context
 	cancel   context.CancelFunc
 }
@@ -137,27 +141,37 @@ func (e *Engine) spawn() {
 	w.ctx, w.cancel = context.WithCancel(e.ctx)
 	w.clock.owner, w.heartbeat.owner = w, w
 	e.workers[w.id] = w
+	e.staying++
 	e.stats.spawned++
 	e.enter(w, spawning, e.p.SpawnTimeout)
 	e.wg.Go(func() { e.supervise(w) })
 }
 
-// enter changes a worker's state and sets the limit of the new one, none if
-// limit is not positive. Called with mu held.
+// noLimit is the limit of a state that may last for ever. A limit of 0 is over at
+// once.
+const noLimit time.Duration = -1
+
+// enter changes a worker's state and sets the limit of the new one. Called with
+// mu held.
 func (e *Engine) enter(w *worker, s state, limit time.Duration) {
-	e.log.Debug("worker "+s.String(), "worker", w.id)
-	if w.state == active {
+	e.log.Debug("worker changes state", "worker", w.id, "state", s)
+	was := w.state
+	w.state = s
+	e.timers.disarm(&w.clock)
+	if limit >= 0 {
+		e.timers.arm(&w.clock, e.now()+instant(limit))
+	}
+	if was.stays() && !s.stays() {
+		e.staying--
+	}
+	if was == active {
 		e.active--
 		e.notify()
-	}
-	w.state, w.since = s, e.now()
-	e.timers.disarm(&w.clock)
-	if limit > 0 {
-		e.timers.arm(&w.clock, w.since+instant(limit))
 	}
 	if s == active {
 		e.active++
 		e.notify()
+		e.announce()
 	}
 }
 
@@ -170,7 +184,7 @@ func (w *worker) expire(b *rpc.Batch, t *timer) {
 			e.timers.arm(&w.heartbeat, due) // it was heard of meanwhile
 			return
 		}
-		e.bury(b, w, heartLate, true, canceled)
+		e.bury(b, w, heartLate, w.state != terminating, canceled)
 		return
 	}
 	switch w.state {
@@ -212,10 +226,11 @@ func (e *Engine) activate(b *rpc.Batch, w *worker) {
 	w.ready = true
 	w.idle = e.now()
 	e.failures = 0
-	e.enter(w, active, 0)
+	e.enter(w, active, noLimit)
 	e.buckets.add(w)
 	e.pump(b)
 	e.rebalance(b)
+	e.checkIdle(w.idle)
 }
 
 // shaken takes the connection of a worker. It returns false for one that nobody
@@ -281,7 +296,10 @@ func (e *Engine) said(b *rpc.Batch, w *worker, code int64, text string) {
 	default:
 		e.log.Info("worker terminates by itself", "worker", w.id, "code", code, "text", text)
 		w.asked = true
-		e.bury(b, w, suicide, false, canceled)
+		// A worker that has done something and leaves nothing undone wants to be
+		// replaced by a fresh one. Any other has failed, as to the original every
+		// worker that leaves by itself has: it must not be replaced in a loop.
+		e.bury(b, w, suicide, w.accepted == 0 || w.load > 0, canceled)
 	}
 }
 
@@ -303,13 +321,16 @@ func (e *Engine) hungUp(b *rpc.Batch, w *worker, err error) {
 // holds it open.
 func (e *Engine) exited(w *worker) {
 	e.mu.Lock()
+	e.buckets.remove(w) // no further requests meanwhile
 	s := w.session
 	e.mu.Unlock()
 	if s != nil {
+		t := time.NewTimer(time.Second)
+		defer t.Stop()
 		select {
 		case <-s.Done():
 		case <-w.ctx.Done():
-		case <-time.After(time.Second):
+		case <-t.C:
 		}
 	}
 	rpc.Run(func(b *rpc.Batch) {
@@ -335,8 +356,8 @@ func (e *Engine) bury(b *rpc.Batch, w *worker, why reason, crash bool, cause *rp
 		return
 	}
 	e.buckets.remove(w)
-	w.inflight = w.load
-	e.enter(w, dead, 0)
+	w.inflight, w.died, w.uptime = w.load, time.Now().UTC(), time.Duration(e.now()-w.born)
+	e.enter(w, dead, noLimit)
 	e.timers.disarm(&w.heartbeat)
 	delete(e.workers, w.id)
 	w.reason, w.crash = why, crash && e.mode != stopped
@@ -391,7 +412,9 @@ func (e *Engine) shutWorker(b *rpc.Batch, w *worker) {
 func (e *Engine) supervise(w *worker) {
 	proc, err := e.startProcess(w)
 	if err != nil {
-		e.unborn(w, err)
+		e.unborn(w)
+		e.hangUp(w)
+		e.report(w, isolate.Exit{}, err)
 		return
 	}
 	e.spawned(w, proc.PID())
@@ -402,6 +425,7 @@ func (e *Engine) supervise(w *worker) {
 	case <-w.ctx.Done():
 	}
 	e.reap(w, proc)
+	e.hangUp(w)
 	e.report(w, proc.Exit(), nil)
 }
 
@@ -416,8 +440,9 @@ func (e *Engine) startProcess(w *worker) (isolate.Process, error) {
 		App: e.o.App, Worker: w.id, Dir: e.o.Dir, Path: e.o.Manifest.Executable(e.o.Dir),
 		Args: append(slices.Clone(e.o.Manifest.Args), "--app", e.o.App, "--endpoint", e.o.Endpoint, "--locator", e.o.Locator,
 			"--protocol", "1", "--uuid", w.id),
-		Env:    env,
-		Limits: e.p.Limits,
+		Env:      env,
+		Limits:   e.p.Limits,
+		Settings: e.p.Isolate.Args,
 		Output: func(line []byte, stderr bool) {
 			w.tail.add(line)
 			if e.o.Output != nil {
@@ -447,19 +472,45 @@ func (e *Engine) environment(ctx context.Context) ([]string, error) {
 }
 
 // unborn says that a worker's process could not be started.
-func (e *Engine) unborn(w *worker, err error) {
+func (e *Engine) unborn(w *worker) {
 	rpc.Run(func(b *rpc.Batch) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.bury(b, w, neverReady, true, canceled)
 	})
-	e.report(w, isolate.Exit{}, err)
 }
 
-// reap makes an end of a process: one that was told to terminate gets the time to
-// do so, then SIGTERM and SIGKILL go to its whole group.
+// hangUp closes the connection of a worker whose process has ended: something it
+// left behind may hold the other end.
+func (e *Engine) hangUp(w *worker) {
+	e.mu.Lock()
+	s := w.session
+	e.mu.Unlock()
+	if s != nil {
+		_ = s.Close()
+	}
+}
+
+// patience is how long the process of a worker that has left the pool may take to
+// end by itself.
+func (w *worker) patience(grace time.Duration) time.Duration {
+	switch {
+	case w.reason == termLate:
+		return 0 // that was the time it had
+	case w.asked:
+		return grace
+	case w.reason == connLost:
+		return min(grace, time.Second) // likely it is ending, and how says more than our signal
+	default:
+		return 0
+	}
+}
+
+// reap makes an end of a process: one that should be going gets the time to do so,
+// then SIGTERM and SIGKILL go to its whole group. What is left of the group when
+// the process has ended by itself is the isolate's to kill.
 func (e *Engine) reap(w *worker, proc isolate.Process) {
-	if w.asked && e.goneWithin(proc, e.o.KillGrace) {
+	if patience := w.patience(e.o.KillGrace); patience > 0 && e.goneWithin(proc, patience) {
 		return
 	}
 	if proc.Signal(sigterm) == nil && e.goneWithin(proc, e.o.KillGrace) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -72,6 +73,9 @@ type Options struct {
 	Output func(app, worker string, line []byte, stderr bool)
 	// Crashed, if not nil, gets each crash after it was recorded.
 	Crashed func(engine.Crash)
+	// Listen, if not nil, opens the workers' sockets in place of unix sockets, for
+	// tests in virtual time.
+	Listen func(path string) (net.Listener, error)
 	// Session configures workers' connections.
 	Session rpc.SessionOptions
 	// CrashLimit is how many crash records an app keeps. If zero, 100.
@@ -113,21 +117,24 @@ func New(o Options) *Node {
 // refused with [node, already started]. The start goes on when ctx ends; only Stop
 // and Pause interrupt it.
 func (n *Node) Start(ctx context.Context, name, profile string) error {
-	if err := manifest.ValidateAppName(name); err != nil {
-		return rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
-	}
 	a, err := n.insert(name, profile)
 	if err != nil {
 		return err
 	}
-	if err := a.start(); err != nil {
-		return err
-	}
-	return n.remember(ctx, name, profile)
+	ctx = context.WithoutCancel(ctx)
+	return a.inTurn(ctx, func() error {
+		if err := a.start(silent); err != nil {
+			return err
+		}
+		return n.remember(ctx, name, profile)
+	})
 }
 
 // insert reserves the name.
 func (n *Node) insert(name, profile string) (*App, error) {
+	if err := manifest.ValidateAppName(name); err != nil {
+		return nil, rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.done {
@@ -141,6 +148,19 @@ func (n *Node) insert(name, profile string) (*App, error) {
 	a := newApp(n, name, profile)
 	n.apps[name] = a
 	return a, nil
+}
+
+// renew puts a fresh app in the place of a broken one, unless somebody else has
+// done something about it.
+func (n *Node) renew(broken *App) (*App, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.done || n.apps[broken.name] != broken {
+		return nil, false
+	}
+	a := newApp(n, broken.name, broken.profile)
+	n.apps[a.name] = a
+	return a, true
 }
 
 func stopping() error {
@@ -167,46 +187,50 @@ func (n *Node) App(name string) (*App, error) {
 }
 
 // Pause stops an app: it drains for the profile's seal-timeout, or until ctx ends,
-// and is gone when Pause returns. It is forgotten by the runlist.
+// and is gone when Pause returns. It is forgotten by the runlist; if that fails
+// the app is gone all the same.
 func (n *Node) Pause(ctx context.Context, name string) error {
 	a, err := n.App(name)
 	if err != nil {
 		return err
 	}
-	if err := n.forget(ctx, name); err != nil {
-		return err
-	}
-	return a.pause(ctx)
+	return a.pause(ctx, true)
 }
 
 // Deploy brings an app to what storage holds now, with a profile. If it runs, the
-// new release starts beside it and takes over once a worker is ready; if that does
-// not happen the old release stays. progress is told each step.
+// new release starts beside it and takes over once its workers are ready; if that
+// does not happen the old release stays. An app that does not run is started, and
+// is gone again if no worker becomes ready. progress, if not nil, is told each
+// step. The end of ctx interrupts it.
 func (n *Node) Deploy(ctx context.Context, name, profile string, progress func(stage, text string)) error {
+	if progress == nil {
+		progress = silent
+	}
 	n.mu.Lock()
 	a := n.apps[name]
 	n.mu.Unlock()
-	if a == nil || a.State() == Broken {
-		if err := manifest.ValidateAppName(name); err != nil {
-			return rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
-		}
-		a, err := n.insert(name, profile)
-		if err != nil {
-			return err
-		}
-		a.progress = progress
-		if err := a.start(); err != nil {
-			return err
-		}
-		if err := a.awaitReady(ctx, progress); err != nil {
-			return errors.Join(err, a.pause(ctx))
-		}
-		return n.remember(ctx, name, profile)
+	if a != nil && a.State() != Broken {
+		return a.inTurn(ctx, func() error {
+			if err := a.replace(ctx, profile, progress); err != nil {
+				return err
+			}
+			return n.remember(ctx, name, profile)
+		})
 	}
-	if err := a.replace(ctx, profile, progress); err != nil {
+	a, err := n.insert(name, profile)
+	if err != nil {
 		return err
 	}
-	return n.remember(ctx, name, profile)
+	return a.inTurn(ctx, func() error {
+		if err := a.start(progress); err != nil {
+			return err
+		}
+		if err := a.ready(ctx, progress); err != nil {
+			a.stop(canceled())
+			return err
+		}
+		return n.remember(ctx, name, profile)
+	})
 }
 
 // Names are the apps in any state, sorted.
@@ -232,6 +256,11 @@ func (n *Node) Boot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.done {
+		return stopping()
+	}
 	for name, profile := range list {
 		n.wg.Go(func() { n.boot(name, profile) })
 	}
@@ -239,24 +268,26 @@ func (n *Node) Boot(ctx context.Context) error {
 }
 
 // boot starts one app, again after 1, 2, 4 ... 60 s, until it runs, somebody else
-// has taken care of it or the node stops.
+// has done something about it or the node stops. Meanwhile it is in the table as
+// broken.
 func (n *Node) boot(name, profile string) {
+	a, err := n.insert(name, profile)
+	if err != nil {
+		n.log.Error("cannot start app of the runlist", "app", name, "cause", err)
+		return
+	}
 	for delay := time.Second; ; delay = min(2*delay, time.Minute) {
-		a, err := n.insert(name, profile)
-		if err != nil {
-			return // started, or stopping
-		}
-		if err = a.start(); err == nil {
+		if err := a.inTurn(n.ctx, a.boot); err == nil {
 			n.log.Info("app is running again", "app", name, "profile", profile)
 			return
-		}
-		n.log.Error("cannot start app of the runlist", "app", name, "cause", err, "retry", delay)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, context.Canceled) {
-			return // nothing that time would mend
 		}
 		select {
 		case <-time.After(delay):
 		case <-n.ctx.Done():
+			return
+		}
+		var ok bool
+		if a, ok = n.renew(a); !ok {
 			return
 		}
 	}
@@ -273,7 +304,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	errs := make([]error, len(apps))
 	var wg sync.WaitGroup
 	for i, a := range apps {
-		wg.Go(func() { errs[i] = a.pause(ctx) })
+		wg.Go(func() { errs[i] = a.pause(ctx, false) })
 	}
 	wg.Wait()
 	n.wg.Wait()
@@ -295,23 +326,37 @@ func (n *Node) runlist(ctx context.Context) (manifest.Runlist, error) {
 	return manifest.DecodeRunlist(n.o.Runlist, record)
 }
 
+// remember has the app started again with the runtime. An app that runs and cannot
+// be remembered goes on running.
 func (n *Node) remember(ctx context.Context, name, profile string) error {
-	return n.edit(ctx, func(l manifest.Runlist) bool {
+	err := n.edit(ctx, func(l manifest.Runlist) bool {
 		if l[name] == profile {
 			return false
 		}
 		l[name] = profile
 		return true
 	})
+	if err != nil {
+		return fmt.Errorf("app %q runs, but will not be started with the runtime: %w", name, err)
+	}
+	return nil
 }
 
 func (n *Node) forget(ctx context.Context, name string) error {
-	return n.edit(ctx, func(l manifest.Runlist) bool {
+	err := n.edit(ctx, func(l manifest.Runlist) bool {
 		_, ok := l[name]
 		delete(l, name)
 		return ok
 	})
+	if err != nil {
+		return fmt.Errorf("app %q is stopped, but will be started with the runtime: %w", name, err)
+	}
+	return nil
 }
+
+// editing is how long a change of the runlist may take. It does not end with the
+// call that wants it: the app has been started or stopped.
+const editing = 30 * time.Second
 
 // edit rewrites the runlist if change says so. One edit at a time; the table of
 // apps is not locked meanwhile.
@@ -319,6 +364,8 @@ func (n *Node) edit(ctx context.Context, change func(manifest.Runlist) bool) err
 	if n.o.Runlist == "" {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), editing)
+	defer cancel()
 	select {
 	case <-n.list:
 		defer func() { n.list <- struct{}{} }()

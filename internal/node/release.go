@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
@@ -27,9 +28,11 @@ type release struct {
 	dir         string
 }
 
+func (r *release) archive() io.Reader { return bytes.NewReader(r.code) }
+
 // load reads the records of an app.
-func (a *App) load(ctx context.Context, profileName string) (*release, error) {
-	a.tell("load", "reading the records")
+func (a *App) load(ctx context.Context, profileName string, t tell) (*release, error) {
+	t("load", "reading the records")
 	m, err := a.record(ctx, "manifests", a.name)
 	if err != nil {
 		return nil, err
@@ -109,17 +112,4 @@ func (a *App) number(ctx context.Context, parts ...[]byte) (int, error) {
 		return 0, fmt.Errorf("cannot write release of app %q: %w", a.name, err)
 	}
 	return number, nil
-}
-
-// spool unpacks the code.
-func (a *App) spool(ctx context.Context, rel *release) error {
-	if rel.code == nil {
-		return rpc.Errorf(idl.CategoryGeneric, idl.GenericNotFound, "cannot spool app %q: it has no code in storage", a.name)
-	}
-	dir, err := a.n.o.Spooler.Spool(ctx, a.name, rel.digest, bytes.NewReader(rel.code))
-	if err != nil {
-		return coded(fmt.Errorf("cannot spool app %q: %w", a.name, err), idl.NodeSpoolFailed)
-	}
-	rel.dir, rel.code = dir, nil
-	return nil
 }

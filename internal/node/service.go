@@ -10,11 +10,16 @@ import (
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
+var _ engine.Target = (*App)(nil)
+
 // Accept forwards an enqueue to the engine that serves the app now. It implements
 // engine.Target together with Info and Lease.
 func (a *App) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
 	for {
 		e := a.current.Load()
+		if e == nil {
+			return engine.Refuse(b, s, channel, f, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is %s", a.name, a.State()))
+		}
 		if r, ok := e.Offer(b, s, channel, f); ok {
 			return r
 		}
@@ -24,17 +29,25 @@ func (a *App) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame)
 	}
 }
 
-// Info is the engine's report.
-func (a *App) Info(flags int) map[string]any { return a.current.Load().Info(flags) }
+// Info is the report of the engine that serves the app now; if there is none, the
+// state is all there is to say.
+func (a *App) Info(flags int) map[string]any {
+	if e := a.current.Load(); e != nil {
+		return e.Info(flags)
+	}
+	return map[string]any{"state": string(a.State())}
+}
 
-// Lease opens a control channel on the engine that serves the app now.
-func (a *App) Lease() engine.Lease { return a.current.Load().Lease() }
+// Lease opens a control channel. What is said on it holds for every release that
+// serves the app while it is open.
+func (a *App) Lease() engine.Lease { return a.leases.Open() }
 
 // Report is what node.info says of the app.
 func (a *App) Report(flags int) map[string]any {
 	a.mu.Lock()
-	state, cause, shown, since := a.state, a.cause, a.shown, a.since
+	state, cause, since := a.state, a.cause, a.since
 	a.mu.Unlock()
+	shown := a.front.shown.Load()
 	m := map[string]any{"state": string(state)}
 	switch state {
 	case Broken:
@@ -115,8 +128,8 @@ func (n *Node) serveControl(ctx context.Context, c *rpc.Call, s *rpc.Stream) err
 	if err != nil {
 		return err
 	}
-	if a.current.Load() == nil {
-		return rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "app %q is %s", name, a.State())
+	if s := a.State(); s != Running {
+		return rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "app %q is %s", name, s)
 	}
 	return engine.Control(ctx, s, a.Lease())
 }
@@ -130,14 +143,11 @@ func (n *enqueuer) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.F
 	r.Array()
 	name, event := r.String(), r.Bytes()
 	if err := r.Err(); err != nil {
-		return engine.Refuse(b, s, channel, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: %v", err))
+		return engine.Refuse(b, s, channel, f, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: %v", err))
 	}
 	a, err := (*Node)(n).App(name)
 	if err != nil {
-		return engine.Refuse(b, s, channel, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is not found", name))
-	}
-	if a.current.Load() == nil {
-		return engine.Refuse(b, s, channel, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is %s", name, a.State()))
+		return engine.Refuse(b, s, channel, f, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is not found", name))
 	}
 	inner := *f
 	inner.Args = msgpack.AppendBytes(msgpack.AppendArray(nil, 1), event)

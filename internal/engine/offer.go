@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"errors"
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// Accept takes an enqueue from a client. It implements rpc.Acceptor.
+func (e *Engine) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	r, ok := e.Offer(b, s, channel, f)
+	if !ok {
+		return Refuse(b, s, channel, f, &rpc.Error{Category: idl.CategoryGeneric, Code: idl.GenericBrokenPipe, Message: "the application has been stopped"})
+	}
+	return r
+}
+
+// Offer is Accept for a caller that knows another engine to try: ok is false, and
+// nothing has happened, if this one takes nothing new.
+func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) (r rpc.Receiver, ok bool) {
+	event, err := decodeEvent(f.Args)
+	if err != nil {
+		return Refuse(b, s, channel, f, rpc.AsError(err)), true
+	}
+	invoke := f.Args
+	if invoke[0] != 0x91 {
+		invoke = eventArgs(event) // enqueue had more arguments than invoke takes
+	}
+	h := requestHeaders{timeout: -1}
+	if len(f.Headers) > 0 {
+		if h, err = readHeaders(f.Headers); err != nil {
+			return Refuse(b, s, channel, f, rpc.AsError(err)), true
+		}
+	}
+	now := e.at(b.Now())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.mode != serving {
+		return nil, false
+	}
+	e.stats.rate.mark(now)
+	if err := e.admit(); err != nil {
+		e.stats.rejected++
+		_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, err), h.echo)
+		e.rebalance(b)
+		return sink, true
+	}
+	e.stats.accepted++
+	e.floor = max(e.floor, 1)
+	q := e.newRequest()
+	q.client, q.channel, q.born = s, channel, now
+	q.echo = append(q.echo[:0], h.echo...)
+	q.story = h.story
+	q.timeout = e.p.RequestTimeout
+	if h.timeout >= 0 {
+		q.timeout = h.timeout
+	}
+	e.timers.arm(&q.deadline, now+instant(q.timeout))
+	if e.queue.n > 0 || !e.assign(b, q, now, invoke, h.invoke) {
+		q.mu.Lock()
+		q.invoke = append(q.invoke[:0], invoke...)
+		q.invokeHeaders = append(q.invokeHeaders[:0], h.invoke...)
+		q.mu.Unlock()
+		e.queue.push(q)
+		e.stats.depth.update(now, e.queue.n)
+		e.rebalance(b)
+	}
+	return (*fromClient)(q), true
+}
+
+// admit decides whether the queue has room (queue-limit: positive bounds the
+// queue, 0 bounds it by the free places of the pool, negative does not bound it).
+func (e *Engine) admit() *rpc.Error {
+	limit := e.p.QueueLimit
+	if limit == 0 {
+		limit = max(0, e.p.PoolLimit*e.p.Concurrency-e.load)
+	} else if limit < 0 {
+		return nil
+	}
+	if e.queue.n >= limit {
+		return &rpc.Error{Category: idl.CategoryOverseer, Code: idl.OverseerQueueFull, Message: "queue is full"}
+	}
+	return nil
+}
+
+// newRequest takes a request from the free list or makes one. Called with mu held.
+func (e *Engine) newRequest() *request {
+	r := e.free
+	if r == nil {
+		r = &request{e: e}
+		r.deadline.owner = r
+		return r
+	}
+	e.free = r.next
+	e.nfree--
+	r.next = nil
+	r.phase, r.worker, r.wchannel = queued, nil, 0
+	r.clientDone, r.workerDone, r.settled = false, false, false
+	r.queueTime, r.runStart = 0, 0
+	r.hurried = false
+	return r
+}
+
+// recycle keeps a request for its next life. Called with mu held, when nobody
+// else can hold a pointer to it.
+func (e *Engine) recycle(r *request) {
+	if e.nfree >= maxFree {
+		return
+	}
+	r.client, r.worker = nil, nil
+	if cap(r.invoke)+cap(r.invokeHeaders) > keepHeld {
+		r.invoke, r.invokeHeaders = nil, nil
+	}
+	r.next, r.prev = e.free, nil
+	e.free = r
+	e.nfree++
+}
+
+// assign gives a request to the least loaded worker with room. It returns false
+// if there is none. Called with mu held.
+func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke, headers []byte) bool {
+	for {
+		w := e.pick()
+		if w == nil || w.load >= e.p.Concurrency {
+			return false
+		}
+		err := e.inject(b, w, r, now, invoke, headers)
+		if err == nil {
+			return true
+		}
+		// Its connection has ended, and its own reader is about to say so; or the
+		// worker took the last channel number for itself.
+		e.buckets.remove(w)
+		if errors.Is(err, rpc.ErrTooManyChannels) {
+			_ = w.session.Close()
+		}
+	}
+}
+
+// inject opens the request's channel on the worker and sends what was held.
+func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke, headers []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase != queued {
+		return nil // its client broke the protocol a moment ago and is about to settle it
+	}
+	if len(headers) == 0 {
+		headers = nil
+	}
+	id, err := w.session.Open(b, (*fromWorker)(r), idl.WorkerInvoke, invoke, headers)
+	if err != nil {
+		return err
+	}
+	r.phase, r.worker, r.wchannel = running, w, id
+	r.queueTime, r.runStart = time.Duration(now-r.born), now
+	w.link(r)
+	w.accepted++
+	e.load++
+	e.buckets.change(w, w.load+1)
+	if len(r.held) > 0 {
+		r.unhold(b)
+	}
+	if r.hurried {
+		r.hurried = false
+		e.timers.arm(&r.deadline, r.due())
+	}
+	return nil
+}
+
+// pump assigns queued requests while there are workers with room. Called with mu
+// held.
+func (e *Engine) pump(b *rpc.Batch) {
+	if e.queue.n == 0 {
+		return
+	}
+	now := e.at(b.Now())
+	for e.queue.n > 0 {
+		r := e.queue.first
+		e.queue.remove(r) // first, because assigning links it to its worker
+		if !e.assign(b, r, now, r.invoke, r.invokeHeaders) {
+			e.queue.unshift(r)
+			break
+		}
+	}
+	e.stats.depth.update(now, e.queue.n)
+	e.checkDrained()
+}

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// settleBoth is called by the side that closed last, so exactly once for a request
+// that ends in the ordinary way, and by nobody who touches it afterwards.
+func (e *Engine) settleBoth(b *rpc.Batch, r *request) {
+	now := e.at(b.Now())
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r.settled {
+		return // its worker died, or its time was up, at the same moment
+	}
+	e.stats.timings.add(time.Duration(now - r.runStart))
+	e.settle(b, r, now)
+	e.recycle(r)
+}
+
+// settle takes a request off its worker, or out of the queue, and lets the next
+// one in. Called with mu held.
+func (e *Engine) settle(b *rpc.Batch, r *request, now instant) {
+	if r.settled {
+		return
+	}
+	r.settled = true
+	e.timers.disarm(&r.deadline)
+	w := r.worker
+	if w == nil {
+		if r.waits {
+			e.queue.remove(r)
+			e.stats.depth.update(now, e.queue.n)
+		}
+		e.checkDrained()
+		return
+	}
+	w.unlink(r)
+	e.load--
+	e.buckets.change(w, w.load-1)
+	e.released(b, w, now)
+	e.pump(b)
+	e.checkDrained()
+}
+
+// abandon frees the place of a request whose client went away or misbehaved.
+func (e *Engine) abandon(b *rpc.Batch, r *request, w *worker, channel uint64) {
+	if w != nil {
+		w.session.Forget(channel)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.settle(b, r, e.at(b.Now()))
+}
+
+// fail ends a request whose worker's connection ended.
+func (e *Engine) fail(b *rpc.Batch, r *request, cause *rpc.Error) {
+	args := rpc.AppendError(nil, cause)
+	r.mu.Lock()
+	finished := r.clientDone && r.workerDone // settleBoth is under way
+	if !finished {
+		r.answer(b, args)
+	}
+	r.mu.Unlock()
+	if finished {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.settle(b, r, e.at(b.Now()))
+}
+
+// expire answers a request whose time is up. Called with Engine.mu held.
+func (r *request) expire(b *rpc.Batch, _ *timer) {
+	e := r.e
+	r.mu.Lock()
+	if r.clientDone && r.workerDone {
+		r.mu.Unlock()
+		return // settleBoth is under way
+	}
+	code, text := idl.NodeDeadline, "the event has expired in the queue"
+	w, channel := r.worker, r.wchannel
+	switch {
+	case r.phase == running:
+		code, text = idl.NodeWorkerTimeout, "invocation has timed out"
+		e.stats.timeouts++
+	case r.hurried && e.now() < r.due():
+		code, text = idl.NodeNoResources, "more data than can be kept waits with the event in the queue, and holds up the other calls of its connection"
+		e.stats.expired++
+	default:
+		e.stats.expired++
+	}
+	args := rpc.AppendError(nil, &rpc.Error{Category: idl.CategoryNode, Code: code, Message: text})
+	if r.phase == running && !r.clientDone {
+		r.toWorker(b, idl.StreamError, args)
+	}
+	r.answer(b, args)
+	r.mu.Unlock()
+	if w != nil {
+		w.session.Forget(channel)
+	}
+	e.settle(b, r, e.at(b.Now()))
+}
