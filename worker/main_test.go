@@ -15,11 +15,12 @@ import (
 
 	"github.com/cocaine/cocaine-go/internal/faultnet"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
+	"github.com/cocaine/cocaine-go/internal/standin"
 	"github.com/cocaine/cocaine-go/worker"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asWorker) != "" {
+	if standin.AsProcess() {
 		runAsWorker()
 	}
 	goleak.VerifyTestMain(m)
