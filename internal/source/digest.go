@@ -14,8 +14,9 @@ import (
 )
 
 // Digest returns a name for what the bundle does: equal for bundles with equal
-// files, manifest and profile, wherever and whenever they were built. Times and
-// owners do not count, and of permissions only the one to execute.
+// files, manifest and profile, whenever they were built. (A Go program holds the
+// path it was built in.) Times and owners do not count, and of permissions only the
+// one to execute.
 func (b *Bundle) Digest(ctx context.Context) (string, error) {
 	d := digester{ctx: ctx, hash: sha256.New()}
 	if err := d.bundle(b); err != nil {
