@@ -81,7 +81,7 @@ func (s *Service) open(ctx context.Context, o opening) (*Stream, error) {
 			return &Stream{st: st, link: l, method: m, service: s.conn.name}, nil
 		case !isLost(err):
 			return nil, s.failed(o.method, err)
-		case again || len(then) > 0: // with frames to follow, the first may have left
+		case again:
 			return nil, s.failed(o.method, l.lost())
 		}
 	}
