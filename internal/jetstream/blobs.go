@@ -59,25 +59,13 @@ func (s *State) Blobs(ctx context.Context, bucket string) (*Blobs, error) {
 		MaxMsgsPerSubject: 1,
 		Replicas:          s.opts.Replicas,
 		AllowDirect:       true,
+		Duplicates:        noDuplicates,
 	})
 	if err != nil {
 		return nil, cannot("open blobs", bucket, err)
 	}
 	chunk := min(chunkSize, int(s.conn.MaxPayload())-headRoom)
 	return &Blobs{bucket: bucket, subject: subject, state: s, stream: stream, chunk: chunk}, nil
-}
-
-// ensureStream opens a stream and creates it when it is missing. An existing one
-// keeps its configuration.
-func (s *State) ensureStream(ctx context.Context, cfg nats_js.StreamConfig) (nats_js.Stream, error) {
-	stream, err := s.js.Stream(ctx, cfg.Name)
-	if errors.Is(err, nats_js.ErrStreamNotFound) {
-		stream, err = s.js.CreateStream(ctx, cfg)
-		if errors.Is(err, nats_js.ErrStreamNameAlreadyInUse) {
-			stream, err = s.js.Stream(ctx, cfg.Name) // another runtime was faster
-		}
-	}
-	return stream, err
 }
 
 // Put writes the blob name, one token as EncodeKey makes it, from r to its end.

@@ -64,37 +64,28 @@ func (s *State) KV(ctx context.Context, bucket string, o KVOptions) (*KV, error)
 		return nil, fmt.Errorf("cannot open bucket %q: %w", bucket, errBadName)
 	}
 	name := s.opts.Prefix + "_" + bucket
-	stream, err := s.js.Stream(ctx, "KV_"+name)
-	if errors.Is(err, nats_js.ErrStreamNotFound) {
-		if err = s.createKV(ctx, name, o); err == nil {
-			stream, err = s.js.Stream(ctx, "KV_"+name)
-		}
+	subject := "$KV." + name + "."
+	// Name, subjects and settings are those by which NATS tools know a bucket.
+	cfg := nats_js.StreamConfig{
+		Name:              "KV_" + name,
+		Subjects:          []string{subject + ">"},
+		MaxMsgsPerSubject: 1,
+		MaxBytes:          unlimited(o.MaxBytes),
+		Replicas:          s.opts.Replicas,
+		AllowRollup:       true,
+		AllowDirect:       true,
+		DenyDelete:        true,
+		Discard:           nats_js.DiscardNew,
+		Duplicates:        noDuplicates,
 	}
+	if s.keyTTL {
+		cfg.AllowMsgTTL, cfg.SubjectDeleteMarkerTTL = true, markerTTL
+	}
+	stream, err := s.ensureStream(ctx, cfg)
 	if err != nil {
 		return nil, cannot("open bucket", bucket, err)
 	}
-	k := &KV{bucket: bucket, subject: "$KV." + name + ".", state: s, stream: stream}
-	k.ttl = stream.CachedInfo().Config.AllowMsgTTL
-	return k, nil
-}
-
-func (s *State) createKV(ctx context.Context, name string, o KVOptions) error {
-	cfg := nats_js.KeyValueConfig{
-		Bucket:         name,
-		History:        1,
-		MaxBytes:       o.MaxBytes,
-		Replicas:       s.opts.Replicas,
-		LimitMarkerTTL: markerTTL,
-	}
-	_, err := s.js.CreateKeyValue(ctx, cfg)
-	if errors.Is(err, nats_js.ErrLimitMarkerTTLNotSupported) {
-		cfg.LimitMarkerTTL = 0 // a server older than 2.11
-		_, err = s.js.CreateKeyValue(ctx, cfg)
-	}
-	if errors.Is(err, nats_js.ErrBucketExists) {
-		return nil // another runtime was faster
-	}
-	return err
+	return &KV{bucket: bucket, subject: subject, state: s, stream: stream, ttl: stream.CachedInfo().Config.AllowMsgTTL}, nil
 }
 
 // SupportsTTL reports whether keys of this bucket can expire one by one: the

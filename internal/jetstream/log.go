@@ -53,6 +53,7 @@ func (s *State) Log(ctx context.Context, name string, o LogOptions) (*Log, error
 		Replicas:          s.opts.Replicas,
 		AllowDirect:       true,
 		Discard:           nats_js.DiscardOld,
+		Duplicates:        noDuplicates,
 	}
 	var err error
 	if l.stream, err = s.ensureStream(ctx, cfg); err != nil {
@@ -66,13 +67,6 @@ func (s *State) Log(ctx context.Context, name string, o LogOptions) (*Log, error
 		}
 	}
 	return l, nil
-}
-
-func unlimited(n int64) int64 {
-	if n <= 0 {
-		return -1
-	}
-	return n
 }
 
 // Append adds an entry and returns its sequence.

@@ -51,6 +51,7 @@ type State struct {
 	js     nats_js.JetStream
 	push   nats.JetStreamContext // for feeds: the newer API has no push subscriptions to read one by one
 	closed chan struct{}         // closed by the connection when it has ended
+	keyTTL bool                  // the engine can expire single keys: it is NATS 2.11 or newer
 	// recovered is set once Open has seen that the state on disk is whole.
 	recovered bool
 
@@ -99,7 +100,7 @@ func start(ctx context.Context, o Options) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &State{opts: o, log: o.Log, engine: e, closed: make(chan struct{})}
+	s := &State{opts: o, log: o.Log, engine: e, closed: make(chan struct{}), keyTTL: true}
 	if err := s.connect("", nats.InProcessServer(e)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -122,9 +123,11 @@ func join(ctx context.Context, o Options) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.js.AccountInfo(ctx); err != nil {
+	info, err := s.js.AccountInfo(ctx)
+	if err != nil {
 		return nil, errors.Join(translate(err), s.Close())
 	}
+	s.keyTTL = info.API.Level >= 1
 	return s, nil
 }
 
