@@ -33,10 +33,12 @@ const (
 	Report   = "report"   // prints a Facts as JSON
 	Sleep    = "sleep"    // waits for a signal
 	Polite   = "polite"   // prints "bye" and exits with 0 at SIGTERM
+	Mover    = "mover"    // joins the process group in arg, then is Polite
 	Stubborn = "stubborn" // ignores SIGTERM
 	Parent   = "parent"   // starts arg sleeping children in its group and waits
 	Heir     = "heir"     // starts a child in its group, which keeps its output, and exits
 	Escapee  = "escapee"  // like Heir, but the child leads a session of its own
+	Detached = "detached" // like Escapee, but stays
 	Hungry   = "hungry"   // allocates arg bytes, prints "full" and waits
 	Opener   = "opener"   // opens files until it cannot, prints how many it has
 	Forker   = "forker"   // starts children until it cannot, prints how many it has
@@ -51,6 +53,7 @@ type Facts struct {
 	Group   int
 	Files   []string // what its descriptors lead to, as "number path"
 	Stdin   string   // what can be read from it
+	Cgroup  string   // /proc/self/cgroup
 }
 
 // Main turns the process into a worker, if it was started as one, and does not
@@ -114,7 +117,13 @@ func work(mode string, number int) {
 		json.NewEncoder(os.Stdout).Encode(facts())
 	case Sleep:
 		wait()
-	case Polite:
+	case Polite, Mover:
+		if mode == Mover {
+			if err := syscall.Setpgid(0, number); err != nil {
+				fmt.Println("cannot move:", err)
+				os.Exit(94)
+			}
+		}
 		terminated := make(chan os.Signal, 1)
 		signal.Notify(terminated, syscall.SIGTERM)
 		fmt.Println("ready")
@@ -132,6 +141,9 @@ func work(mode string, number int) {
 		startChild(nil)
 	case Escapee:
 		startChild(&syscall.SysProcAttr{Setsid: true})
+	case Detached:
+		startChild(&syscall.SysProcAttr{Setsid: true})
+		wait()
 	case Hungry:
 		full := make([]byte, number)
 		for i := 0; i < len(full); i += 4096 {
@@ -207,7 +219,8 @@ func tryChild(attr *syscall.SysProcAttr) error {
 
 func facts() Facts {
 	dir, _ := os.Getwd()
-	f := Facts{Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Group: syscall.Getpgrp(), Files: descriptors()}
+	cgroup, _ := os.ReadFile("/proc/self/cgroup")
+	f := Facts{Cgroup: string(cgroup), Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Group: syscall.Getpgrp(), Files: descriptors()}
 	stdin, err := io.ReadAll(os.Stdin)
 	f.Stdin = string(stdin)
 	if err != nil {

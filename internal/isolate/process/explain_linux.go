@@ -92,6 +92,8 @@ func whyForbidden(p *program) (reason, remedy string) {
 		return p.path + ": permission denied", "let the runtime's user read the directories above it"
 	case info.IsDir():
 		return p.path + ": is a directory", "name a program in the manifest's slave"
+	case !info.Mode().IsRegular(): // and opening it might wait for ever
+		return p.path + ": is no regular file", "name a program in the manifest's slave"
 	case info.Mode()&0o111 == 0:
 		return p.path + ": not executable", "chmod +x " + p.slave + ", then upload again"
 	case p.dir != "" && unix.Access(p.dir, unix.X_OK) != nil:

@@ -19,6 +19,7 @@ import (
 // group is the cgroup of one worker. A nil group is that of a runtime without
 // cgroups: its methods do nothing.
 type group struct {
+	tree    *tree
 	path    string
 	manager *cgroup2.Manager
 	dir     int // descriptor of the directory, for clone
@@ -31,7 +32,7 @@ func (t *tree) newGroup(app, id string, l isolate.Limits) (*group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot create cgroup: %w", err)
 	}
-	g := &group{path: filepath.Join(t.path, name), manager: manager, dir: -1}
+	g := &group{tree: t, path: filepath.Join(t.path, name), manager: manager, dir: -1}
 	if err := manager.Update(t.resources(l)); err != nil {
 		g.remove()
 		return nil, fmt.Errorf("cannot limit cgroup: %w", err)
@@ -70,10 +71,10 @@ func (t *tree) resources(l isolate.Limits) *cgroup2.Resources {
 	return r
 }
 
-// enterByClone makes the next process start inside the cgroup, and reports
-// whether there is one.
+// enterByClone makes the next process start inside the cgroup. It reports false
+// if there is none, or if that is impossible here.
 func (g *group) enterByClone(attr *syscall.SysProcAttr) bool {
-	if g == nil {
+	if g == nil || g.tree.noClone.Load() {
 		return false
 	}
 	attr.UseCgroupFD, attr.CgroupFD = true, g.dir

@@ -114,7 +114,8 @@ func (iso *Isolate) program(s isolate.Spawn) (*program, error) {
 	p.env = isolate.Environ(iso.o.Environ, append(where, s.Env...)...)
 	path, err := find(s.Path, p.dir, p.env)
 	if err != nil {
-		return nil, &isolate.SpawnError{App: s.App, Slave: p.slave, Reason: err.Error(), Err: err,
+		return nil, &isolate.SpawnError{App: s.App, Slave: p.slave, Err: err,
+			Reason: fmt.Sprintf("%q is neither in %s nor in PATH", s.Path, p.dir),
 			Remedy: "put the program into the archive, or correct the manifest's slave"}
 	}
 	p.path = path
@@ -142,7 +143,7 @@ func find(name, dir string, env []string) (string, error) {
 			return candidate, nil
 		}
 	}
-	return "", fmt.Errorf("%q is neither in %s nor in PATH: %w", name, dir, os.ErrNotExist)
+	return "", syscall.ENOENT
 }
 
 // launch creates the process with its pipes and its goroutines.
@@ -205,6 +206,7 @@ func (iso *Isolate) executeOnce(p *program, g *group, files []uintptr) (*worker,
 		if inside && errors.Is(err, syscall.ENOSYS) {
 			// Some sandboxes forbid clone3. The worker is moved after its start,
 			// and what it forks before that escapes the cgroup's limits.
+			g.tree.noClone.Store(true)
 			attr.Sys.UseCgroupFD, inside = false, false
 			pid, err = syscall.ForkExec(p.path, p.argv, attr)
 		}

@@ -34,6 +34,7 @@ type tree struct {
 	swap        bool     // memory.swap.max exists
 	lock        *os.File
 	names       atomic.Int64
+	noClone     atomic.Bool // clone into a cgroup is forbidden here
 }
 
 const (
