@@ -240,6 +240,26 @@ func TestUnfinishedStreamIsRemoved(t *testing.T) {
 	}
 }
 
+func TestEngineThatDoesNotStart(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "jetstream") // where the engine wants a directory
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := jetstream.Open(t.Context(), jetstream.Options{Dir: dir})
+	if err == nil {
+		s.Close()
+		t.Fatal("opened")
+	}
+	if got := err.Error(); !strings.HasPrefix(got, "cannot open state in "+dir+": ") || !strings.Contains(got, "not a directory") || strings.Contains(got, "\n") {
+		t.Errorf("error reads %q", got)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir) // the failed attempt does not hold it
+}
+
 func TestCallsAfterCloseFail(t *testing.T) {
 	s := open(t, t.TempDir())
 	kv := openKV(t, s)
