@@ -283,7 +283,8 @@ func TestDigestNamesContents(t *testing.T) {
 
 func TestDigestOfGoProgramsDoesNotDependOnTheBuild(t *testing.T) {
 	dir := tree(t, map[string]string{"go.mod": goMod, "main.go": goMain})
-	if digest(t, build(t, detect(t, dir))) != digest(t, build(t, detect(t, dir))) {
+	first := digest(t, build(t, detect(t, dir)))
+	if again := digest(t, build(t, detect(t, dir))); again != first {
 		t.Error("the same source built twice has two digests")
 	}
 }
