@@ -45,7 +45,7 @@ var (
 	// service may have done what it was asked.
 	ErrDisconnected = errors.New("connection lost")
 	// ErrClosed is a call on a Client or a Stream that was closed.
-	ErrClosed = errors.New("closed")
+	ErrClosed = errors.New("client or stream is closed")
 )
 
 // ConnectError says that no endpoint of a service could be connected to.

@@ -120,7 +120,7 @@ func (c *call) call(out *codec.Buffer) ([]byte, error) {
 	if err != nil {
 		return nil, cocaine.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
 	}
-	args, err := c.value(c, c.event, format, c.in, out)
+	args, err := c.value(&c.request, c.event, format, c.in, out)
 	if err == nil && len(args) > c.run.opts.MaxChunk {
 		return nil, tooLarge(len(args), c.run.opts.MaxChunk)
 	}

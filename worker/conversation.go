@@ -122,7 +122,7 @@ func (s *conversation) serve(f func(context.Context, *Stream) error) {
 		s.conclude(err)
 		s.end(context.Canceled)
 	}()
-	err = s.guard(func() error { return f(s, &Stream{s}) })
+	err = s.guard(func() error { return f(&s.request, &Stream{s}) })
 }
 
 // conclude ends both halves on this side. What the caller still sends is dropped

@@ -79,15 +79,16 @@ func (r *request) real() context.Context {
 // end ends the context; the first cause wins.
 func (r *request) end(cause error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.cause == nil {
 		r.cause = cause
 	}
-	if r.cancel != nil {
-		r.cancel(cause)
+	cancel, stop := r.cancel, r.stop
+	r.mu.Unlock()
+	if cancel != nil { // not under the lock: contexts made of this one ask it for its own
+		cancel(cause)
 	}
-	if r.stop != nil {
-		r.stop()
+	if stop != nil {
+		stop()
 	}
 }
 

@@ -23,6 +23,8 @@ const (
 	// lastWords is how long handlers whose contexts have ended, and then the
 	// runtime after the last frame, are waited for.
 	lastWords = time.Second
+	// flushPoll is how often the last bytes to be sent are looked at.
+	flushPoll = 5 * time.Millisecond
 	// controlChannel is the one that the worker opens with its handshake.
 	controlChannel = 1
 )
@@ -198,11 +200,28 @@ func (r *run) farewell(why termination) error {
 	args := msgpack.AppendInt(msgpack.AppendArray(nil, 2), why.code)
 	args = msgpack.AppendString(args, why.reason)
 	_ = r.session.Send(nil, controlChannel, idl.WorkerTerminate, args, nil) // a lost session needs none
+	r.flush()
 	select {
 	case <-r.session.Done():
 	case <-time.After(lastWords):
 	}
 	return nil
+}
+
+// flush waits until the kernel has taken the last answers: closing the connection
+// drops what it has not.
+func (r *run) flush() {
+	limit := time.After(r.opts.Drain)
+	for r.session.Buffered() > 0 {
+		select {
+		case <-time.After(flushPoll):
+		case <-limit:
+			r.log.Warn("runtime does not take the last answers", "bytes", r.session.Buffered())
+			return
+		case <-r.session.Done():
+			return
+		}
+	}
 }
 
 // lost says why the connection ended that nobody wanted to end.
