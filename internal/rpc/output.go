@@ -239,17 +239,21 @@ func (o *output) writeFD(fd uintptr) bool {
 // until nothing is buffered. The peer has the stall time to take something.
 func (s *Session) write() {
 	o := &s.out
-	var armed time.Time // when the deadline was set
+	var armed time.Time // when the deadline was set, zero when there is none
 	for {
 		s.mu.Lock()
 		buf := o.pending()
-		if len(buf) == 0 || s.err != nil {
+		if s.err != nil || len(buf) == 0 && armed.IsZero() {
 			o.writing = false
 			s.mu.Unlock()
-			_ = s.conn.SetWriteDeadline(time.Time{}) // fails only on a closed connection
 			return
 		}
 		s.mu.Unlock()
+		if len(buf) == 0 { // while writing is still ours: the next writer sets a deadline of its own
+			armed = time.Time{}
+			_ = s.conn.SetWriteDeadline(armed) // fails only on a closed connection
+			continue
+		}
 		// Moving a deadline is not free: it is moved often enough to leave the peer
 		// three quarters of the stall time at least.
 		if now := time.Now(); now.Sub(armed) > s.opts.Stall/4 || o.raw == nil {

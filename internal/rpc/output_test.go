@@ -253,6 +253,41 @@ type lostFunc func(err error)
 func (f lostFunc) Receive(*rpc.Batch, *rpc.Frame) bool { return false }
 func (f lostFunc) Lost(_ *rpc.Batch, err error)        { f(err) }
 
+// The peer is watched as well when it stalls right after a writer has done its
+// work.
+func TestStallAfterRecovery(t *testing.T) {
+	const stall = 5 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		near, far := faultnet.Pipe(faultnet.PipeOptions{Buffer: 1 << 10})
+		conn := &slowToForget{Conn: far, gate: make(chan struct{})}
+		s := run(t, conn, rpc.SessionOptions{Stall: stall})
+		p := rpctest.Play(t, near)
+		_ = s.Send(nil, 1, 0, p.Args(make([]byte, 1<<10)), nil)
+		p.Recv()
+		synctest.Wait() // the writer has written, and takes its deadline back
+		_ = s.Send(nil, 1, 0, p.Args(make([]byte, 10<<10)), nil)
+		synctest.Wait()
+		close(conn.gate)
+		time.Sleep(3 * stall)
+		if err := s.Err(); !errors.Is(err, rpc.ErrStalled) {
+			t.Errorf("Err() = %v after %v without reading, want ErrStalled", err, 3*stall)
+		}
+	})
+}
+
+// slowToForget is a connection on which taking a deadline back takes long.
+type slowToForget struct {
+	net.Conn
+	gate chan struct{}
+}
+
+func (c *slowToForget) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		<-c.gate
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
 // A peer that reads slowly, but does read, is not cut off.
 func TestSlowPeerIsNotCutOff(t *testing.T) {
 	const stall, total = 5 * time.Second, 200 << 10
@@ -373,11 +408,12 @@ func TestReaderWaitsForItself(t *testing.T) {
 	})
 }
 
-// Two peers that feed each other and do not read until they have sent everything
-// get there as long as the buffers suffice, and are cut off when they do not.
+// Two peers that feed each other and do not read would wait for each other for
+// ever: they are cut off.
 func TestMutualBackPressure(t *testing.T) {
+	const stall = 5 * time.Second
 	synctest.Test(t, func(t *testing.T) {
-		o := rpc.SessionOptions{Buffer: 64 << 10, Stall: 5 * time.Second}
+		o := rpc.SessionOptions{Buffer: 64 << 10, Stall: stall}
 		cross := make([]crossing, 2)
 		peers := make([]*rpctest.Peer, 2)
 		for i := range peers {
@@ -386,22 +422,27 @@ func TestMutualBackPressure(t *testing.T) {
 		}
 		cross[0].to.Store(peers[1].Session())
 		cross[1].to.Store(peers[0].Session())
+		start := time.Now()
 		var writers sync.WaitGroup
 		for _, p := range peers {
-			writers.Go(func() { // ends when the connection does
-				for i := 0; ; i++ {
+			writers.Go(func() {
+				for i := range 500 {
 					if _, err := p.Conn().Write(numbered(i, 1000)); err != nil {
-						return
+						return // its session has ended
 					}
 				}
 			})
 		}
-		peers[0].Session().Wait()
-		if err := peers[0].Session().Err(); !errors.Is(err, rpc.ErrStalled) {
-			t.Errorf("Err() = %v, want ErrStalled", err)
+		for i, p := range peers {
+			p.Session().Wait()
+			if err := p.Session().Err(); !errors.Is(err, rpc.ErrStalled) {
+				t.Errorf("session %d: Err() = %v, want ErrStalled", i, err)
+			}
 		}
-		_ = peers[1].Session().Close()
 		writers.Wait()
+		if d := time.Since(start); d > 4*stall {
+			t.Errorf("it took %v, the stall time is %v", d, stall)
+		}
 	})
 }
 
