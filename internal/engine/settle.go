@@ -70,6 +70,10 @@ func (e *Engine) fail(b *rpc.Batch, r *request, cause *rpc.Error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if r.settled {
+		return // the control channel, or something else, was faster
+	}
+	r.worker.inflight++
 	e.settle(b, r, e.at(b.Now()))
 }
 

@@ -106,7 +106,7 @@ type worker struct {
 	reason   reason
 	crash    bool
 	asked    bool // it was told to terminate, or said so itself: its process should be going
-	inflight int
+	inflight int  // requests that its end cut off
 	died     time.Time
 	uptime   time.Duration
 	ctx      context.Context
@@ -356,7 +356,8 @@ func (e *Engine) bury(b *rpc.Batch, w *worker, why reason, crash bool, cause *rp
 		return
 	}
 	e.buckets.remove(w)
-	w.inflight, w.died, w.uptime = w.load, time.Now().UTC(), time.Duration(e.now()-w.born)
+	w.inflight += w.load
+	w.died, w.uptime = time.Now().UTC(), time.Duration(e.now()-w.born)
 	e.enter(w, dead, noLimit)
 	e.timers.disarm(&w.heartbeat)
 	delete(e.workers, w.id)
