@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -624,6 +625,120 @@ func TestFramesAreCounted(t *testing.T) {
 		p.Session().Wait()
 		if n := stats.Sessions.Load(); n != 0 {
 			t.Errorf("Sessions = %d after the end, want 0", n)
+		}
+	})
+}
+
+// It makes no difference whether frames arrive together or one by one.
+func TestSegments(t *testing.T) {
+	tests := []struct {
+		name   string
+		frames [][]byte
+		want   []string
+		open   int
+	}{
+		{"a whole request", [][]byte{frame(1, kindRaw), frame(1, 0, "a"), frame(1, idl.Close)},
+			[]string{"accept 1 (5) []", `receive 1 (0) ["a"]`, "receive 1 (2) []"}, 0},
+		{"late frame behind it", [][]byte{frame(1, kindRaw), frame(1, idl.Close), frame(1, 0, "late")},
+			[]string{"accept 1 (5) []", "receive 1 (2) []"}, 0},
+		{"two at once", [][]byte{frame(1, kindRaw), frame(2, kindRaw), frame(1, 0), frame(2, 0), frame(2, idl.Close), frame(1, idl.Close)},
+			[]string{"accept 1 (5) []", "accept 2 (5) []", "receive 1 (0) []", "receive 2 (0) []", "receive 2 (2) []", "receive 1 (2) []"}, 0},
+		{"left open", [][]byte{frame(1, kindRaw)}, []string{"accept 1 (5) []"}, 1},
+		{"left open in the middle", [][]byte{frame(1, kindRaw), frame(1, 0), frame(2, idl.Ping)},
+			[]string{"accept 1 (5) []", "receive 1 (0) []"}, 1},
+		{"revoked at once", [][]byte{frame(1, kindRaw), frame(2, idl.Revoke, 1, []any{5, 2}), frame(1, 0, "late")},
+			[]string{"accept 1 (5) []", "lost 1 channel was revoked [5, 2]"}, 0},
+		{"revoked later", [][]byte{frame(1, kindRaw), frame(1, 0), frame(2, idl.Revoke, 1, []any{5, 2}), frame(1, 0, "late")},
+			[]string{"accept 1 (5) []", "receive 1 (0) []", "lost 1 channel was revoked [5, 2]"}, 0},
+		{"mistake in between", [][]byte{frame(3, kindRaw), frame(2, 0), frame(4, 77), frame(3, idl.Close)},
+			[]string{"accept 3 (5) []", "receive 3 (2) []"}, 0},
+	}
+	for _, tt := range tests {
+		for _, apart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/apart=%t", tt.name, apart), func(t *testing.T) {
+				r := &recorder{}
+				m := rpc.NewMux(kinds, rpc.MuxOptions{})
+				m.Raw("raw", r)
+				bubble(t, rpc.SessionOptions{Acceptor: m}, func(t *testing.T, p *rpctest.Peer) {
+					if apart {
+						for _, f := range tt.frames {
+							p.Write(f)
+							synctest.Wait()
+						}
+					} else {
+						p.Write(slices.Concat(tt.frames...))
+						synctest.Wait()
+					}
+					if n := p.Session().Channels(); n != tt.open {
+						t.Errorf("%d channels are open, want %d", n, tt.open)
+					}
+					p.Close()
+					p.Session().Wait()
+					want := tt.want
+					if tt.open > 0 { // it is lost with the connection
+						want = append(slices.Clone(want), "lost 1 End of file [5, 2]: disconnected: EOF")
+					}
+					if got := r.take(); !slices.Equal(got, want) {
+						t.Errorf("got  %q\nwant %q", got, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A channel that was forgotten from this side stays so.
+func TestForget(t *testing.T) {
+	stats := new(rpc.Stats)
+	r := &recorder{hook: func(_ *rpc.Batch, s *rpc.Session, ch uint64, f *rpc.Frame) {
+		if len(f.Args) > 1 { // whoever has an argument is to be forgotten
+			s.Forget(ch)
+		}
+	}}
+	bubble(t, rpc.SessionOptions{Acceptor: r, Stats: stats}, func(t *testing.T, p *rpctest.Peer) {
+		p.Write(slices.Concat(frame(1, 0, "x"), frame(2, 0), frame(1, 0), frame(2, 0, "x"), frame(3, 0), frame(2, 0)))
+		synctest.Wait()
+		p.Session().Forget(3)
+		p.Session().Forget(99) // never open
+		p.Send(3, 0)
+		p.WantIdle()
+		p.Close()
+		p.Session().Wait()
+		want := []string{`accept 1 (0) ["x"]`, "accept 2 (0) []", `receive 2 (0) ["x"]`, "accept 3 (0) []"}
+		if got := r.take(); !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+		if n := stats.LateFrames.Load(); n != 3 {
+			t.Errorf("LateFrames = %d, want 3", n)
+		}
+	})
+}
+
+// Where both sides open channels, as on a worker's connection, this side's ids
+// follow those of the peer.
+func TestIDsFollowThePeers(t *testing.T) {
+	r := &recorder{}
+	bubble(t, rpc.SessionOptions{Acceptor: r}, func(t *testing.T, p *rpctest.Peer) {
+		p.Send(1, idl.Write, "handshake")
+		p.WantIdle()
+		for want := uint64(2); want < 4; want++ {
+			if id, err := p.Session().Open(nil, ignore{}, 0, nil, nil); id != want || err != nil {
+				t.Errorf("Open = %d, %v, want %d", id, err, want)
+			}
+			p.Want(want, 0)
+		}
+		p.Send(10, idl.Write)
+		p.WantIdle()
+		if id, _ := p.Session().Open(nil, ignore{}, 0, nil, nil); id != 11 {
+			t.Errorf("Open = %d after the peer's 10, want 11", id)
+		}
+		p.Want(11, 0)
+		p.Send(2, idl.Write, "answer")
+		p.Send(1, idl.Write, "heartbeat")
+		p.WantIdle()
+		want := []string{`accept 1 (0) ["handshake"]`, "accept 10 (0) []", `receive 1 (0) ["heartbeat"]`}
+		if got := r.take(); !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	})
 }

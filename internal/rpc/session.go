@@ -161,7 +161,8 @@ type Session struct {
 }
 
 // NewSession wraps a connection. Nothing happens until Run is called, but frames
-// may be sent.
+// may be sent. A connection that is a syscall.Conn is written to by its descriptor,
+// not by Write: a wrapper that wants to see the output must not pass that on.
 func NewSession(conn net.Conn, opts SessionOptions) *Session {
 	o := opts.withDefaults()
 	s := &Session{
