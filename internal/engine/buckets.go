@@ -60,7 +60,9 @@ func (k *buckets) find(suits func(*worker) bool) *worker {
 	return nil
 }
 
-// min returns the least loaded worker, nil if there is none.
+// min returns the least loaded worker, nil if there is none; of several the one
+// that came to this load last. So a trickle of requests stays on one worker, and
+// the others become idle.
 func (k *buckets) min() *worker {
 	if k.count == 0 {
 		return nil
@@ -68,5 +70,6 @@ func (k *buckets) min() *worker {
 	for len(k.byLoad[k.least]) == 0 {
 		k.least++
 	}
-	return k.byLoad[k.least][0]
+	b := k.byLoad[k.least]
+	return b[len(b)-1]
 }

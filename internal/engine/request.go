@@ -278,10 +278,14 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	return true
 }
 
-// Lost says that the worker's connection ended with the request open.
+// Lost says that the worker's connection ended with the request open. Whichever
+// channel learns it first buries the worker, and that ends the requests.
 func (w *fromWorker) Lost(b *rpc.Batch, err error) {
 	r := (*request)(w)
-	r.e.fail(b, r, discarded(err))
+	r.mu.Lock()
+	lost := r.worker
+	r.mu.Unlock()
+	r.e.hungUp(b, lost, err)
 }
 
 // discarded is what a client learns when its worker died: the transport's code,

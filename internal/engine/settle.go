@@ -56,27 +56,6 @@ func (e *Engine) abandon(b *rpc.Batch, r *request, w *worker, channel uint64) {
 	e.settle(b, r, e.at(b.Now()))
 }
 
-// fail ends a request whose worker's connection ended.
-func (e *Engine) fail(b *rpc.Batch, r *request, cause *rpc.Error) {
-	args := rpc.AppendError(nil, cause)
-	r.mu.Lock()
-	finished := r.clientDone && r.workerDone // settleBoth is under way
-	if !finished {
-		r.answer(b, args)
-	}
-	r.mu.Unlock()
-	if finished {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r.settled {
-		return // the control channel, or something else, was faster
-	}
-	r.worker.inflight++
-	e.settle(b, r, e.at(b.Now()))
-}
-
 // expire answers a request whose time is up. Called with Engine.mu held.
 func (r *request) expire(b *rpc.Batch, _ *timer) {
 	e := r.e

@@ -356,8 +356,7 @@ func (e *Engine) bury(b *rpc.Batch, w *worker, why reason, crash bool, cause *rp
 		return
 	}
 	e.buckets.remove(w)
-	w.inflight += w.load
-	w.died, w.uptime = time.Now().UTC(), time.Duration(e.now()-w.born)
+	w.inflight, w.died, w.uptime = w.load, time.Now().UTC(), time.Duration(e.now()-w.born)
 	e.enter(w, dead, noLimit)
 	e.timers.disarm(&w.heartbeat)
 	delete(e.workers, w.id)
