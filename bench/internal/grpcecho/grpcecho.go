@@ -25,8 +25,8 @@ const (
 	method = "/bench.Echo/Echo"
 	window = 16 << 20
 
-	// streamWorkers serve calls without a goroutine each. As many as processors,
-	// which the documentation recommends, cost more here than 64.
+	// streamWorkers serve calls without a goroutine each. 64 took less processor
+	// time a call, on two cores, than none or one for each processor.
 	streamWorkers = 64
 )
 

@@ -35,7 +35,7 @@ type Config struct {
 	Starts   int // of the runtime, and cold starts of a worker
 }
 
-// Default is the full run, about five minutes, or the fast one, below one.
+// Default is the full run, about four minutes, or the fast one, half of one.
 func Default(fast bool) Config {
 	c := Config{Cells: cells(), Rounds: 3, WarmUp: 200 * time.Millisecond, Duration: 900 * time.Millisecond, Starts: 9}
 	if fast {
