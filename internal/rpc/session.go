@@ -141,7 +141,8 @@ type Session struct {
 	last   *time.Timer         // ends a session whose output broke
 	resume chan struct{}       // closed when pauses drops to 0; nil when nobody waits
 
-	pauses atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
+	blocked atomic.Bool  // the reader waits for a session that it feeds
+	pauses  atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
 
 	// Owned by the reader goroutine.
 	scanner wire.Scanner
@@ -306,9 +307,17 @@ func (s *Session) read() {
 // ended meanwhile.
 func (s *Session) settle() bool {
 	s.spill()
+	if len(s.batch.full) > 0 {
+		s.blocked.Store(true)
+		defer s.blocked.Store(false)
+	}
 	s.batch.flush(s.done)
 	return s.awaitResume()
 }
+
+// Blocked reports whether the reader waits for a peer that is slow to read what it
+// is sent on behalf of this one. Silence of this peer means nothing meanwhile.
+func (s *Session) Blocked() bool { return s.blocked.Load() }
 
 // drainInput dispatches every whole frame in the buffer. It returns false when the
 // session cannot go on.
