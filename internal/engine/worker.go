@@ -184,6 +184,13 @@ func (w *worker) expire(b *rpc.Batch, t *timer) {
 			e.timers.arm(&w.heartbeat, due) // it was heard of meanwhile
 			return
 		}
+		if w.session.Blocked() {
+			// A client that does not read has stopped the reading of this worker, so
+			// that nobody hears it. The session sees to the client.
+			w.beat = e.now()
+			e.timers.arm(&w.heartbeat, w.beat+instant(e.p.HeartbeatTimeout))
+			return
+		}
 		e.bury(b, w, heartLate, w.state != terminating, canceled)
 		return
 	}
