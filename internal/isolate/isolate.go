@@ -17,8 +17,8 @@ type Isolate interface {
 	Spawn(ctx context.Context, s Spawn) (Process, error)
 }
 
-// A Coder is an isolate that also puts code where its workers find it.
-type Coder interface {
+// A SpoolingIsolate is an isolate that also puts code where its workers find it.
+type SpoolingIsolate interface {
 	Isolate
 	// Spool makes the code that s describes available and returns the directory
 	// to start its workers in. Calls for one app are served one after another;

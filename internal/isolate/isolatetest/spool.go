@@ -15,7 +15,7 @@ import (
 
 // testSpool deploys two releases of a script, runs both, and sees that the first
 // one's worker does not notice the second.
-func testSpool(t *testing.T, iso isolate.Coder) {
+func testSpool(t *testing.T, iso isolate.SpoolingIsolate) {
 	first := release(t, "first")
 	dir, err := iso.Spool(t.Context(), first)
 	if err != nil {

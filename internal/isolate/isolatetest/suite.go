@@ -48,11 +48,11 @@ func Run(t *testing.T, open func(t *testing.T) isolate.Isolate) {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 	t.Run("Spool", func(t *testing.T) {
-		coder, ok := open(t).(isolate.Coder)
+		spooling, ok := open(t).(isolate.SpoolingIsolate)
 		if !ok {
 			t.Skip("the isolate puts no code")
 		}
-		testSpool(t, coder)
+		testSpool(t, spooling)
 	})
 }
 

@@ -30,7 +30,7 @@ type Isolate struct {
 	running sync.WaitGroup // supervisors, and starts that their caller gave up
 }
 
-var _ isolate.Coder = (*Isolate)(nil)
+var _ isolate.SpoolingIsolate = (*Isolate)(nil)
 
 // New returns an isolate. Close it after its last use.
 func New(o Options) (*Isolate, error) {
@@ -65,7 +65,7 @@ func keepDescriptors() {
 	}
 }
 
-// Spool implements isolate.Coder with the spooler of Options.Spool.
+// Spool implements isolate.SpoolingIsolate with the spooler of Options.Spool.
 func (iso *Isolate) Spool(ctx context.Context, s isolate.Spec) (string, error) {
 	return iso.spooler.Place(ctx, s)
 }

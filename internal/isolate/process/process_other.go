@@ -12,7 +12,7 @@ import (
 // Isolate exists on Linux only; elsewhere New fails.
 type Isolate struct{}
 
-var _ isolate.Coder = (*Isolate)(nil)
+var _ isolate.SpoolingIsolate = (*Isolate)(nil)
 
 // New fails: nothing else than Linux ends workers with the runtime.
 func New(Options) (*Isolate, error) {
