@@ -80,6 +80,8 @@ type Engine struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when the timer loop has to go
 
+	_ [64]byte // what never changes does not share a line of the cache with what always does
+
 	mu       sync.Mutex
 	mode     mode
 	workers  map[string]*worker // the pool: every worker that has not ended

@@ -60,6 +60,7 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 	e.timers.arm(&q.deadline, now+instant(q.timeout))
 	if e.queue.n > 0 || !e.assign(b, q, now, invoke, h.invoke) {
 		q.mu.Lock()
+		q.shared = true
 		q.invoke = append(q.invoke[:0], invoke...)
 		q.invokeHeaders = append(q.invokeHeaders[:0], h.invoke...)
 		q.mu.Unlock()
@@ -99,7 +100,7 @@ func (e *Engine) newRequest() *request {
 	r.phase, r.worker, r.wchannel = queued, nil, 0
 	r.clientDone, r.workerDone, r.settled = false, false, false
 	r.queueTime, r.runStart = 0, 0
-	r.hurried = false
+	r.hurried, r.shared = false, false
 	return r
 }
 
@@ -126,7 +127,12 @@ func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke, headers [
 		if w == nil || w.load >= e.p.Concurrency {
 			return false
 		}
-		err := e.inject(b, w, r, now, invoke, headers)
+		var err error
+		if r.shared {
+			err = e.injectQueued(b, w, r, now, invoke, headers)
+		} else {
+			err = e.inject(b, w, r, now, invoke, headers)
+		}
 		if err == nil {
 			return true
 		}
@@ -139,26 +145,17 @@ func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke, headers [
 	}
 }
 
-// inject opens the request's channel on the worker and sends what was held.
-func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke, headers []byte) error {
+// injectQueued is inject for a request that its client's reader knows already: it
+// may be adding to what is held.
+func (e *Engine) injectQueued(b *rpc.Batch, w *worker, r *request, now instant, invoke, headers []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.phase != queued {
 		return nil // its client broke the protocol a moment ago and is about to settle it
 	}
-	if len(headers) == 0 {
-		headers = nil
-	}
-	id, err := w.session.Open(b, (*fromWorker)(r), idl.WorkerInvoke, invoke, headers)
-	if err != nil {
+	if err := e.inject(b, w, r, now, invoke, headers); err != nil {
 		return err
 	}
-	r.phase, r.worker, r.wchannel = running, w, id
-	r.queueTime, r.runStart = time.Duration(now-r.born), now
-	w.link(r)
-	w.accepted++
-	e.load++
-	e.buckets.change(w, w.load+1)
 	if len(r.held) > 0 {
 		r.unhold(b)
 	}
@@ -166,6 +163,29 @@ func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke
 		r.hurried = false
 		e.timers.arm(&r.deadline, r.due())
 	}
+	return nil
+}
+
+// inject opens the request's channel on the worker. Called with the request's
+// mutex held, or before anybody else knows the request. The worker's reader may
+// learn of it as soon as the channel is open, so what it looks at is set before;
+// the channel's number it never looks at.
+func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke, headers []byte) error {
+	if len(headers) == 0 {
+		headers = nil
+	}
+	r.phase, r.worker = running, w
+	r.queueTime, r.runStart = time.Duration(now-r.born), now
+	id, err := w.session.Open(b, (*fromWorker)(r), idl.WorkerInvoke, invoke, headers)
+	if err != nil {
+		r.phase, r.worker = queued, nil
+		return err
+	}
+	r.wchannel = id
+	w.link(r)
+	w.accepted++
+	e.load++
+	e.buckets.change(w, w.load+1)
 	return nil
 }
 

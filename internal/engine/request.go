@@ -64,6 +64,7 @@ type request struct {
 
 	// Guarded by Engine.mu.
 	settled  bool // the engine has let go of it
+	shared   bool // it was queued: its client's reader may be at work on it
 	waits    bool // it is in the queue
 	hurried  bool // deadline stands for holdUp
 	deadline timer

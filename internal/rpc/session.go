@@ -118,6 +118,10 @@ const (
 	maxReadBuffer = 64 << 10
 )
 
+// cacheLine keeps fields that different goroutines write from sharing a line of
+// the processors' caches.
+type cacheLine [64]byte
+
 // linger is how long a session whose output broke goes on reading.
 const linger = time.Second
 
@@ -128,21 +132,25 @@ type Session struct {
 	log  *slog.Logger
 	done chan struct{}
 	wg   sync.WaitGroup // writer goroutine, Mux handlers
-	out  output
+
+	_ cacheLine // what never changes is read by all; what follows is written by all
 
 	// mu guards the fields below and those of out. It is a leaf: no callback and
 	// no system call is made under it.
 	mu     sync.Mutex
+	out    output
+	err    error               // why nothing can be sent any more
 	table  map[uint64]Receiver // channels whose receiving half is open
 	max    uint64              // the highest channel id opened by either side
-	closed [recent]uint64      // closed[id%recent] == id: closed a short while ago
-	err    error               // why nothing can be sent any more
 	over   bool                // the session has ended: err is set, done closed
 	last   *time.Timer         // ends a session whose output broke
 	resume chan struct{}       // closed when pauses drops to 0; nil when nobody waits
+	closed [recent]uint64      // closed[id%recent] == id: closed a short while ago
 
 	blocked atomic.Bool  // the reader waits for a session that it feeds
 	pauses  atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
+
+	_ cacheLine // what follows is written by the reader alone, for every frame
 
 	// Owned by the reader goroutine.
 	scanner wire.Scanner
@@ -155,6 +163,8 @@ type Session struct {
 	buf      []byte
 	r, w     int
 	batch    Batch
+
+	_ cacheLine
 
 	calls   atomic.Int64  // methods of a Mux running now that answer once
 	streams atomic.Int64  // the same for those whose channel lives on
