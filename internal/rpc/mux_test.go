@@ -155,8 +155,8 @@ func TestSendHeadersKeepsTrace(t *testing.T) {
 		if f := p.Recv(); !slices.Equal(f.Headers, append(trace.Headers(), extra)) {
 			t.Errorf("headers are %v", f.Headers)
 		}
-		p.Send(2, kindListen)
 		p.Want(1, idl.Close)
+		p.Send(2, kindListen)
 		if f := p.Recv(); !slices.Equal(f.Headers, []hpack.Header{extra}) {
 			t.Errorf("headers without a trace are %v", f.Headers)
 		}

@@ -315,16 +315,23 @@ func TestSlowSessionStopsOnlyItsFeeders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stuck := rpctest.New(t, rpctest.Options{Buffer: 1 << 10, Session: rpc.SessionOptions{Buffer: 4 << 10}})
 		quick := rpctest.New(t, rpctest.Options{})
-		feeder := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Acceptor: relay{stuck.Session()}}})
+		feeder := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Acceptor: tee{relay{stuck.Session()}, kindMux(rpc.MuxOptions{})}}})
 		other := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Acceptor: relay{quick.Session()}}})
-		feeder.Write(slices.Concat(numbered(0, 5000), numbered(1, 5000), frame(2, idl.Write), frame(3, 77)))
+		feeder.Write(slices.Concat(numbered(0, 5000), numbered(1, 5000), frame(2, kindMute), frame(3, 77)))
 		synctest.Wait()
 		for i := range 100 {
 			other.Write(numbered(i, 1000))
 			quick.Want(1, idl.Write, i, make([]byte, 1000))
 		}
-		if n := feeder.Session().Channels(); n > 1 {
-			t.Errorf("the feeder of a full session went on and opened %d channels", n)
+		feeder.WantIdle() // it has not come to its last frame
+		if !feeder.Session().Blocked() || other.Session().Blocked() || stuck.Session().Blocked() {
+			t.Error("Blocked does not tell the feeder of a full session from others")
+		}
+		_ = stuck.Session().Close()
+		feeder.WantError(3, idl.CategoryDispatch, idl.DispatchUnbound)
+		synctest.Wait()
+		if feeder.Session().Blocked() {
+			t.Error("the feeder is blocked by a session that has ended")
 		}
 	})
 }
