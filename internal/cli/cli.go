@@ -6,6 +6,10 @@
 // -o json, whose shapes are documented in docs/CLI.md and are a contract. Errors
 // are one line, `cannot <verb> <object>: <cause>`, followed by `hint: <command>`
 // where there is one; exit codes are those of [Code].
+//
+// A command runs on the goroutine that called Run, and the goroutines it starts
+// end before Run returns, except one that reads standard input: such a read cannot
+// be interrupted.
 package cli
 
 import (
@@ -14,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,9 +39,19 @@ func Process() Env {
 	return Env{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Host: config.ThisHost()}
 }
 
+func (e *Env) getenv(name string) string {
+	for i := len(e.Host.Environ) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(e.Host.Environ[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
 // app is what the commands of one run share.
 type app struct {
 	env     Env
+	screen  *screen
 	locator string // --locator
 	output  string // -o
 	timeout durationFlag
@@ -44,22 +59,23 @@ type app struct {
 
 // Run runs one command line and returns the exit code.
 func Run(ctx context.Context, env Env) int {
-	a := &app{env: env}
+	a := &app{env: env, screen: newScreen(env)}
 	root := a.root()
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		return int(OK)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return int(Interrupted) // who interrupts knows why
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return int(Interrupted)
-	}
-	return int(report(env.Stderr, err))
+	return int(report(a.screen, err))
 }
 
+// root is the tree of commands.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "cocaine",
@@ -68,7 +84,7 @@ func (a *app) root() *cobra.Command {
 name and called over streaming RPC.
 
   cocaine dev examples/hello                   a runtime and your app, in the foreground
-  cocaine call hello greet '{"name":"Ann"}'    call it`,
+  cocaine call hello greet '{"name":"Ann"}'    call it, from another terminal`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -78,7 +94,7 @@ name and called over streaming RPC.
 	f.StringVar(&a.locator, "locator", "", "`address` of the runtime's locator (default $COCAINE_LOCATOR or 127.0.0.1:10053)")
 	f.Var(&a.timeout, "timeout", "how long the command may take, such as 5s (default: no limit, 5s to connect)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(fmt.Errorf("cannot read flags: %w", err), cmd.CommandPath()+" --help")
+		return usage(fmt.Errorf("cannot run %s: %w", cmd.CommandPath(), err), cmd.CommandPath()+" --help")
 	})
 	root.AddGroup(
 		&cobra.Group{ID: "start", Title: "Start:"},
@@ -95,7 +111,7 @@ name and called over streaming RPC.
 	return root
 }
 
-// wrapArgs makes mistakes in the number of arguments usage errors.
+// wrapArgs makes mistakes in the arguments usage errors.
 func wrapArgs(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		wrapArgs(sub)
@@ -103,9 +119,22 @@ func wrapArgs(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usage(fmt.Errorf("cannot run %s: %w", cmd.CommandPath(), err), cmd.CommandPath()+" --help")
+				return usage(fmt.Errorf("cannot run %s: %s", cmd.CommandPath(), wrongArgs(cmd, args, err)), cmd.CommandPath()+" --help")
 			}
 			return nil
 		}
+	}
+}
+
+// wrongArgs says what is wrong with arguments in terms of the usage line.
+func wrongArgs(c *cobra.Command, args []string, err error) string {
+	_, want, _ := strings.Cut(c.Use, " ")
+	switch {
+	case c.HasSubCommands() && len(args) > 0:
+		return fmt.Sprintf("unknown command %q", args[0])
+	case strings.HasPrefix(err.Error(), "unknown command"):
+		return fmt.Sprintf("it takes no arguments, have %q", args[0])
+	default:
+		return fmt.Sprintf("want %s, have %d arguments", want, len(args))
 	}
 }

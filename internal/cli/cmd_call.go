@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,12 +16,13 @@ import (
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/engine"
+	"github.com/cocaine/cocaine-go/internal/idl"
 )
 
 type callFlags struct {
-	stream  bool
-	quiet   bool
-	headers []string
+	stream, quiet      bool
+	json, msgpack, raw bool
+	headers            []string
 }
 
 func (a *app) cmdCall() *cobra.Command {
@@ -31,11 +31,15 @@ func (a *app) cmdCall() *cobra.Command {
 		Use:     "call APP EVENT [DATA|-|@FILE]",
 		Short:   "Call an event of an app",
 		GroupID: "run",
-		Long: `Calls an event of an app with DATA, sent as it is, and prints the answer's bytes as
-they are. DATA that is JSON is marked as such (content-type: application/json), so
-that typed handlers answer in JSON. "-" reads standard input, "@FILE" a file.
+		Long: `Calls an event of an app with DATA and prints the answer. "-" reads the data from
+standard input, "@FILE" from a file.
 
-With --stream every line of the input is a message of its own, sent as it comes,
+Data goes as it is and so does the answer. Data that is JSON, or none, is marked
+as JSON, so that a typed handler answers in JSON; --raw marks nothing, --json
+insists. With --msgpack the data is JSON and travels as msgpack, and the answer is
+msgpack and printed as JSON.
+
+With --stream every line of the data is a message of its own, sent as it comes,
 and every message of the answer is printed as a line, as it comes.
 
 Standard error gets one line about who answered and how long it took.`,
@@ -43,17 +47,30 @@ Standard error gets one line about who answered and how long it took.`,
   cocaine call hello greet @request.json
   tail -f log | cocaine call echo echo - --stream`,
 		Args:              cobra.RangeArgs(2, 3),
-		ValidArgsFunction: a.completeApps,
+		ValidArgsFunction: a.completeApps(runningApp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
 				return a.call(ctx, c, args, &f)
 			})
 		},
 	}
-	c.Flags().BoolVar(&f.stream, "stream", false, "send and print message by message")
-	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "say nothing on standard error")
-	c.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "send a header with the request, `name: value`; may be repeated")
+	fl := c.Flags()
+	fl.BoolVar(&f.stream, "stream", false, "send and print message by message")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing about who answered")
+	fl.BoolVar(&f.json, "json", false, "the data must be JSON")
+	fl.BoolVar(&f.msgpack, "msgpack", false, "the data is JSON, to be sent as msgpack; print the answer, msgpack, as JSON")
+	fl.BoolVar(&f.raw, "raw", false, "the data is just bytes, even if it looks like JSON")
+	fl.StringArrayVarP(&f.headers, "header", "H", nil, "send a header with the request, `name: value`; may be repeated")
+	c.MarkFlagsMutuallyExclusive("json", "msgpack", "raw")
 	return c
+}
+
+// A conversation is one call of an event.
+type conversation struct {
+	a      *app
+	format format
+	stream *cocaine.Stream
+	ended  bool // the last byte that was printed ended a line
 }
 
 func (a *app) call(ctx context.Context, c *cocaine.Client, args []string, f *callFlags) error {
@@ -67,31 +84,38 @@ func (a *app) call(ctx context.Context, c *cocaine.Client, args []string, f *cal
 	if err != nil {
 		return err
 	}
+	t := conversation{a: a, format: f.format(), ended: true}
 	var whole []byte
 	if !f.stream {
-		if whole, err = io.ReadAll(input); err != nil {
-			return fmt.Errorf("cannot read the data: %w", err)
+		if whole, err = readWhole(input); err != nil {
+			return err
 		}
-		if json.Valid(whole) && len(whole) > 0 && !hasHeader(headers, "content-type") {
-			headers = append(headers, cocaine.Header{Name: "content-type", Value: "application/json"})
+		if whole, err = t.format.encode(whole); err != nil {
+			return err
 		}
+	}
+	if cocaine.Headers(headers).Get(contentType) == "" {
+		headers = append(headers, t.format.header(whole, f.stream)...)
 	}
 	headers = append(headers, cocaine.Header{Name: engine.StoryHeader, Value: "1"})
 	began := time.Now()
-	st, err := c.Service(name).With(cocaine.CallOptions{Headers: headers}).Enqueue(ctx, event)
+	t.stream, err = c.Service(name).With(cocaine.CallOptions{Headers: headers}).Enqueue(ctx, event)
 	if err != nil {
-		return a.explainEvent(name, event, err)
+		return explainEvent(ctx, c, name, event, nil, err)
 	}
-	defer st.Close()
+	defer t.stream.Close()
 	if f.stream {
-		err = a.converse(ctx, st, input)
+		err = t.converse(ctx, input)
 	} else {
-		err = a.exchange(ctx, st, whole)
+		err = t.exchange(ctx, whole)
 	}
 	if !f.quiet {
-		a.story(name, st.Trailer(), time.Since(began))
+		a.story(name, t.stream.Trailer(), time.Since(began), err)
 	}
-	return a.explainEvent(name, event, err)
+	if err != nil {
+		return explainEvent(ctx, c, name, event, whole, err)
+	}
+	return nil
 }
 
 // input opens what the DATA argument names.
@@ -104,7 +128,7 @@ func (a *app) input(args []string) (io.ReadCloser, error) {
 	case strings.HasPrefix(args[0], "@"):
 		f, err := os.Open(args[0][1:])
 		if err != nil {
-			return nil, fmt.Errorf("cannot read the data: %w", err)
+			return nil, hinted(fmt.Errorf("cannot read the data: %w", err), "printf %%s '%s' | cocaine call APP EVENT - sends it as text", args[0])
 		}
 		return f, nil
 	default:
@@ -112,125 +136,146 @@ func (a *app) input(args []string) (io.ReadCloser, error) {
 	}
 }
 
+// maxMessage is the largest message that a runtime takes unless it is configured
+// otherwise.
+const maxMessage = 64<<20 - 64<<10
+
+func readWhole(input io.Reader) ([]byte, error) {
+	whole, err := io.ReadAll(io.LimitReader(input, maxMessage+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the data: %w", err)
+	}
+	if len(whole) > maxMessage {
+		return nil, usage(fmt.Errorf("cannot send the data: it has more than %s", size(maxMessage)), "--stream sends it line by line")
+	}
+	return whole, nil
+}
+
 func parseHeaders(list []string) ([]cocaine.Header, error) {
 	var out []cocaine.Header
 	for _, h := range list {
 		name, value, ok := strings.Cut(h, ":")
+		name = strings.ToLower(strings.TrimSpace(name))
 		if !ok || name == "" {
 			return nil, usage(fmt.Errorf("cannot read header %q: want name: value", h), "-H 'x-user: ann'")
 		}
-		out = append(out, cocaine.Header{Name: strings.ToLower(name), Value: strings.TrimSpace(value)})
+		out = append(out, cocaine.Header{Name: name, Value: strings.TrimSpace(value)})
 	}
 	return out, nil
 }
 
-func hasHeader(hs []cocaine.Header, name string) bool {
-	for _, h := range hs {
-		if h.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
 // exchange sends one message, which is none for no data, and prints the answer.
-func (a *app) exchange(ctx context.Context, st *cocaine.Stream, data []byte) error {
+func (t *conversation) exchange(ctx context.Context, data []byte) error {
 	if len(data) > 0 {
-		if err := st.Send(ctx, data); err != nil {
+		if err := t.stream.Send(ctx, data); err != nil {
 			return err
 		}
 	}
-	if err := st.CloseSend(ctx); err != nil {
+	if err := t.stream.CloseSend(ctx); err != nil {
 		return err
 	}
-	var last byte
-	for {
-		var chunk []byte
-		err := st.Decode(ctx, &chunk)
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for m, err := range t.stream.Messages(ctx) {
 		if err != nil {
+			t.endLine()
 			return err
 		}
-		if len(chunk) > 0 {
-			last = chunk[len(chunk)-1]
-		}
-		if _, err := a.env.Stdout.Write(chunk); err != nil {
-			return fmt.Errorf("cannot print the answer: %w", err)
+		if err := t.print(m.Bytes()); err != nil {
+			return err
 		}
 	}
-	if last != '\n' && a.isTerminal(a.env.Stdout) {
-		fmt.Fprintln(a.env.Stdout) // the prompt should not stand in the answer
-	}
+	t.endLine()
 	return nil
 }
 
-// maxLine bounds one line of the input of --stream.
+// print prints a chunk of the answer.
+func (t *conversation) print(chunk []byte) error {
+	out, err := t.format.decode(chunk)
+	if err != nil {
+		return err
+	}
+	if isTerminal(t.a.env.Stdout) && isBinary(out) {
+		t.a.screen.say("(%d bytes that are no text: see them with --msgpack, or send them to a file)", len(out))
+		return nil
+	}
+	if len(out) > 0 {
+		t.ended = out[len(out)-1] == '\n'
+	}
+	return t.a.screen.result(string(out))
+}
+
+// endLine completes the last line on a terminal. Elsewhere the answer is left as
+// it is: it may be anything.
+func (t *conversation) endLine() {
+	if !t.ended && isTerminal(t.a.env.Stdout) {
+		_ = t.a.screen.result("\n") // the answer itself could be printed
+		t.ended = true
+	}
+}
+
+// maxLine is the longest line of input in a stream.
 const maxLine = 16 << 20
 
 // converse sends the input line by line while it prints the answer message by
 // message.
-func (a *app) converse(ctx context.Context, st *cocaine.Stream, input io.Reader) error {
+func (t *conversation) converse(ctx context.Context, input io.Reader) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	sent := make(chan error, 1)
 	go func() { // ends when the input does or the stream is closed; a read of a terminal cannot be interrupted
-		err := sendLines(ctx, st, input)
-		if err != nil {
+		if err := t.sendLines(ctx, input); err != nil {
 			cancel(err)
 		}
-		sent <- err
 	}()
-	for {
-		var chunk []byte
-		err := st.Decode(ctx, &chunk)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
+	for m, err := range t.stream.Messages(ctx) {
 		if err != nil {
 			return err
 		}
-		if _, err := a.env.Stdout.Write(append(bytes.TrimSuffix(chunk, []byte("\n")), '\n')); err != nil {
+		line, err := t.format.decode(m.Bytes())
+		if err != nil {
+			return err
+		}
+		if err := t.a.screen.result(string(bytes.TrimSuffix(line, []byte("\n"))) + "\n"); err != nil {
 			return fmt.Errorf("cannot print the answer: %w", err)
 		}
 	}
+	return nil
 }
 
-func sendLines(ctx context.Context, st *cocaine.Stream, input io.Reader) error {
+// sendLines returns an error of the input. That of a send is left to the receiving
+// side, which learns why the stream is over.
+func (t *conversation) sendLines(ctx context.Context, input io.Reader) error {
 	lines := bufio.NewScanner(input)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	for lines.Scan() {
-		if err := st.Send(ctx, bytes.Clone(lines.Bytes())); err != nil {
+		data, err := t.format.encode(bytes.Clone(lines.Bytes()))
+		if err != nil {
 			return err
+		}
+		if t.stream.Send(ctx, data) != nil {
+			return nil
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("cannot read the input: %w", err)
+		return usage(fmt.Errorf("cannot read the data: %w", err), "cocaine call --help")
 	}
-	return st.CloseSend(ctx)
+	_ = t.stream.CloseSend(ctx)
+	return nil
 }
 
 // story prints who answered: "hello@1 worker 7f3a 0.4 ms (queue 0.0)".
-func (a *app) story(name string, hs []cocaine.Header, took time.Duration) {
-	get := func(key string) string {
-		for _, h := range hs {
-			if h.Name == key {
-				return h.Value
-			}
-		}
-		return ""
-	}
+func (a *app) story(name string, hs cocaine.Headers, took time.Duration, failed error) {
 	line := name
-	if r := get(engine.ReleaseHeader); r != "" {
+	if r := hs.Get(engine.ReleaseHeader); r != "" {
 		line += "@" + r
 	}
-	if w := get(engine.WorkerHeader); w != "" {
-		line += fmt.Sprintf(" worker %.4s %s ms (queue %s)", w, millis(get(engine.RunHeader)), millis(get(engine.QueueHeader)))
-	} else {
+	switch w := hs.Get(engine.WorkerHeader); {
+	case w != "":
+		line += fmt.Sprintf(" worker %.4s %s ms (queue %s)", w, millis(hs.Get(engine.RunHeader)), millis(hs.Get(engine.QueueHeader)))
+	case failed != nil:
+		return // the error says more
+	default:
 		line += fmt.Sprintf(" %.1f ms", float64(took.Microseconds())/1000)
 	}
-	fmt.Fprintln(a.env.Stderr, line)
+	a.screen.say("%s", printable(line))
 }
 
 func millis(micros string) string {
@@ -242,23 +287,36 @@ func millis(micros string) string {
 }
 
 // explainEvent adds a next step to a failed call.
-func (a *app) explainEvent(name, event string, err error) error {
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("cannot call %s %s: %w", name, event, err)
+func explainEvent(ctx context.Context, c *cocaine.Client, name, event string, data []byte, err error) error {
+	failed := cannot(err, "call %s %s", name, event)
 	e, ok := errors.AsType[*cocaine.Error](err)
-	switch {
-	case ok && errors.Is(e, cocaine.ErrServiceNotFound):
-		return hinted(err, "cocaine ps shows what runs; cocaine up PATH starts an app")
-	case ok && classifyRemote(e) == NotFound:
-		return hinted(err, "the app has no such event: look at its handlers, and at cocaine logs %s", name)
-	case ok && errors.Is(e, cocaine.ErrQueueFull):
-		return hinted(err, "cocaine info %s shows the queue; raise [pool] queue or max in cocaine.toml", name)
-	case ok && classifyRemote(e) == Timeout:
-		return hinted(err, "cocaine logs %s", name)
-	case ok:
-		return hinted(err, "cocaine logs %s; cocaine crashes %s", name, name)
+	if !ok {
+		if _, connecting := errors.AsType[*cocaine.ConnectError](err); !connecting && classify(err) == Timeout {
+			return hinted(failed, "cocaine logs %s; --timeout gives it more time", name)
+		}
+		return failed
 	}
-	return err
+	switch {
+	case errors.Is(e, cocaine.ErrServiceNotFound):
+		return explainAbsence(ctx, c, name, fmt.Sprintf("call %s %s", name, event))
+	case errors.Is(e, cocaine.ErrQueueFull):
+		return hinted(failed, "cocaine info %s shows the queue; [pool] in cocaine.toml sets it", name)
+	case e.Category == idl.CategoryWorker && classifyRemote(e) == NotFound:
+		return hinted(failed, "cocaine logs %s; the worker's code has the names of its events", name)
+	case e.Category == idl.CategoryGeneric && e.Code == idl.GenericInvalid && notJSON(data) != nil:
+		return hinted(failed, "cocaine call %s %s '{...}'; the data is not JSON: %v", name, event, notJSON(data))
+	}
+	return hinted(failed, "cocaine logs %s; cocaine crashes %s", name, name)
+}
+
+// explainAbsence tells an app that is stopped from one that never was.
+func explainAbsence(ctx context.Context, c *cocaine.Client, name, what string) error {
+	if s, err := status(ctx, c); err == nil {
+		if app, ok := s.app(name); ok && app.State == stopped {
+			return coded(NotFound, fmt.Errorf("cannot %s: the app is stopped", what), "cocaine start %s", name)
+		} else if ok {
+			return coded(NotFound, fmt.Errorf("cannot %s: the app is %s: %s", what, app.condition(), dash(app.why())), "cocaine info %s; cocaine crashes %s", name, name)
+		}
+	}
+	return coded(NotFound, fmt.Errorf("cannot %s: there is no service %q", what, name), "cocaine ps lists the apps; cocaine up PATH starts one")
 }

@@ -63,7 +63,7 @@ func (a *app) writeConfig(path string, force bool) error {
 	if err != nil {
 		return fmt.Errorf("cannot write configuration: %w", err)
 	}
-	fmt.Fprintf(a.env.Stderr, "wrote %s; use it: cocaine server -c %s\n", path, path)
+	a.screen.say("wrote %s; use it: cocaine server -c %s", path, path)
 	return nil
 }
 
@@ -85,9 +85,8 @@ func (a *app) cmdConfigExplain() *cobra.Command {
 					return &failure{err: err, hint: "cocaine config explain", code: NotFound}
 				}
 				if !a.asJSON() {
-					fmt.Fprintf(a.env.Stdout, "%s = %s\n  from     %s\n  default  %s\n  variable %s\n\n%s\n",
-						s.Key, s.Value, s.Origin, s.Default, s.Env, s.Doc)
-					return nil
+					return a.screen.result(fmt.Sprintf("%s = %s\n  from      %s\n  default   %s\n  variable  %s\n\n%s\n",
+						s.Key, s.Value, s.Origin, s.Default, s.Env, s.Doc))
 				}
 				settings = []config.Setting{s}
 			}
@@ -98,18 +97,21 @@ func (a *app) cmdConfigExplain() *cobra.Command {
 	return a.reads(c)
 }
 
+// settingShape is a setting as -o json prints it. Values are as TOML has them.
+type settingShape struct {
+	Key     string `json:"key"`
+	Value   string `json:"value"`
+	Default string `json:"default"`
+	From    string `json:"from"`
+	Env     string `json:"env"`
+	Doc     string `json:"doc"`
+}
+
 func (a *app) printSettings(settings []config.Setting) error {
-	type row struct {
-		Key     string `json:"key"`
-		Value   string `json:"value"`
-		Default string `json:"default"`
-		Origin  string `json:"origin"`
-		Env     string `json:"env"`
-	}
-	var docs []row
+	var docs []settingShape
 	var rows [][]string
 	for _, s := range settings {
-		docs = append(docs, row{s.Key, s.Value, s.Default, s.Origin.String(), s.Env})
+		docs = append(docs, settingShape{s.Key, s.Value, s.Default, s.Origin.String(), s.Env, s.Doc})
 		rows = append(rows, []string{s.Key, s.Value, s.Origin.String()})
 	}
 	if a.asJSON() {

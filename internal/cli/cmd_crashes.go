@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,12 +18,13 @@ type crashRecord struct {
 	Release  string   `codec:"release" json:"release"`
 	Worker   string   `codec:"worker" json:"worker"`
 	PID      int      `codec:"pid" json:"pid"`
-	Time     int64    `codec:"time" json:"time_us"`
+	Time     int64    `codec:"time" json:"-"`
+	When     string   `codec:"-" json:"time"`
 	Uptime   int64    `codec:"uptime_ms" json:"uptime_ms"`
 	Code     int      `codec:"code" json:"code"`
 	Reason   string   `codec:"reason" json:"reason"`
 	Exit     string   `codec:"exit" json:"exit"`
-	Signal   string   `codec:"signal" json:"signal,omitempty"`
+	Signal   string   `codec:"signal" json:"signal"`
 	Status   int      `codec:"status" json:"status"`
 	Inflight int      `codec:"inflight" json:"inflight"`
 	Lines    []string `codec:"lines" json:"lines"`
@@ -32,55 +34,90 @@ func (a *app) cmdCrashes() *cobra.Command {
 	var last int
 	var full bool
 	c := &cobra.Command{
-		Use:               "crashes APP",
-		Short:             "Show how workers of an app died: exit status, signal, last lines",
-		GroupID:           "see",
+		Use:     "crashes APP",
+		Short:   "Show how workers of an app died: exit status, signal, last lines",
+		GroupID: "see",
+		Long: `Shows how workers of an app died, the latest first: when, how the process ended,
+why the runtime calls it a crash, how many requests were cut off, and the last
+line it printed; with --full all the lines that were kept.`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.completeApps,
+		ValidArgsFunction: a.completeApps(anyApp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
-				list, err := cocaine.Get[[]crashRecord](ctx, c.Service("admin"), "crashes", args[0], last)
-				if err != nil {
-					return fmt.Errorf("cannot list crashes of %s: %w", args[0], err)
-				}
-				if a.asJSON() {
-					return a.printJSON(list)
-				}
-				return a.printCrashes(args[0], list, full)
+				return a.crashes(ctx, c, args[0], last, full)
 			})
 		},
 	}
 	c.Flags().IntVarP(&last, "last", "n", 10, "how many at most")
-	c.Flags().BoolVar(&full, "output-lines", false, "show every kept line of output")
+	c.Flags().BoolVar(&full, "full", false, "show every kept line of output")
 	return a.reads(c)
 }
 
-func (a *app) printCrashes(name string, list []crashRecord, full bool) error {
+func (a *app) crashes(ctx context.Context, c *cocaine.Client, name string, last int, full bool) error {
+	ctx, cancel := context.WithTimeout(ctx, answering)
+	defer cancel()
+	list, err := cocaine.Get[[]crashRecord](ctx, c.Service("admin"), "crashes", name, last)
+	if err != nil {
+		return cannot(err, "list crashes of %s", name)
+	}
 	if len(list) == 0 {
-		fmt.Fprintf(a.env.Stderr, "no crash of %s is on record\n", name)
+		if err := mustKnow(ctx, c, "list crashes of", name); err != nil {
+			return err
+		}
+	}
+	for i := range list {
+		list[i].When = time.UnixMicro(list[i].Time).UTC().Format(time.RFC3339Nano)
+	}
+	switch {
+	case a.asJSON():
+		return a.printJSON(append([]crashRecord{}, list...))
+	case len(list) == 0:
+		a.screen.say("no crash of %s is on record", name)
 		return nil
+	case full:
+		return a.printFullCrashes(list)
 	}
-	if !full {
-		var rows [][]string
-		for _, r := range list {
-			rows = append(rows, []string{time.UnixMicro(r.Time).Format("2006-01-02 15:04:05"), r.Worker[:min(8, len(r.Worker))],
-				r.Release, r.Exit, r.Reason, strconv.Itoa(r.Inflight), rounded(time.Duration(r.Uptime) * time.Millisecond), lastLine(r.Lines)})
-		}
-		return a.table([]string{"TIME", "WORKER", "RELEASE", "EXIT", "WHY", "REQUESTS CUT", "LIVED", "LAST LINE"}, rows)
+	return a.printCrashes(list)
+}
+
+// mustKnow fails if the runtime has never heard of an app.
+func mustKnow(ctx context.Context, c *cocaine.Client, verb, name string) error {
+	s, err := status(ctx, c)
+	if err != nil {
+		return cannot(err, "%s %s", verb, name)
 	}
-	for _, r := range list {
-		fmt.Fprintf(a.env.Stdout, "%s worker %.8s (pid %d, release %s) %s: %s, %d requests cut\n",
-			time.UnixMicro(r.Time).Format("2006-01-02 15:04:05"), r.Worker, r.PID, r.Release, r.Reason, r.Exit, r.Inflight)
-		for _, line := range r.Lines {
-			fmt.Fprintf(a.env.Stdout, "    %s\n", line)
-		}
+	if _, ok := s.app(name); !ok {
+		return coded(NotFound, fmt.Errorf("cannot %s %s: there is no such app", verb, name), "cocaine ps lists the apps")
 	}
 	return nil
 }
+
+func (a *app) printCrashes(list []crashRecord) error {
+	var rows [][]string
+	for _, r := range list {
+		rows = append(rows, []string{r.local(), shortID(r.Worker), r.Release, dash(r.Exit), r.Reason,
+			strconv.Itoa(r.Inflight), rounded(time.Duration(r.Uptime) * time.Millisecond), lastLine(r.Lines)})
+	}
+	return a.table([]string{"TIME", "WORKER", "RELEASE", "EXIT", "WHY", "CUT", "LIVED", "LAST LINE"}, rows)
+}
+
+func (a *app) printFullCrashes(list []crashRecord) error {
+	var b strings.Builder
+	for _, r := range list {
+		fmt.Fprintf(&b, "%s worker %s (pid %d, release %s, lived %s) %s: %s; %d requests cut off\n",
+			r.local(), shortID(r.Worker), r.PID, r.Release, rounded(time.Duration(r.Uptime)*time.Millisecond), r.Reason, r.Exit, r.Inflight)
+		for _, line := range r.Lines {
+			fmt.Fprintf(&b, "    %s\n", printable(line))
+		}
+	}
+	return a.screen.result(b.String())
+}
+
+func (r *crashRecord) local() string { return time.UnixMicro(r.Time).Format(time.DateTime) }
 
 func lastLine(lines []string) string {
 	if len(lines) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.60s", lines[len(lines)-1])
+	return clip(lines[len(lines)-1], 60)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -34,16 +33,12 @@ func (a *app) cmdDev() *cobra.Command {
 		Long: `Runs a runtime whose state is thrown away at the end, and the app at PATH in it.
 When the source changes the app is built again and replaced without an outage; if
 it does not build, the old one goes on. The log of the app is printed. End it with
-an interrupt.`,
+an interrupt. PATH is the working directory unless given.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := "."
-			if len(args) == 1 {
-				path = args[0]
-			}
-			plan, err := source.Detect(path, source.Options{Name: f.name})
+			plan, err := detect(args, f.name)
 			if err != nil {
-				return explainSource(err)
+				return err
 			}
 			return a.dev(cmd.Context(), plan, &f)
 		},
@@ -56,62 +51,83 @@ an interrupt.`,
 
 // dev runs a daemon on a temporary directory, and the app in it.
 func (a *app) dev(ctx context.Context, plan *source.Plan, f *devFlags) error {
-	dir, err := os.MkdirTemp("", "cocaine-dev-")
+	dir, err := temporary()
 	if err != nil {
-		return fmt.Errorf("cannot make a directory for the state: %w", err)
+		return err
 	}
 	defer os.RemoveAll(dir)
 	conf, err := config.Load("", config.Host{UID: a.env.Host.UID}, map[string]string{
 		"paths.state": dir, "paths.runtime": filepath.Join(dir, "run"), "paths.spool": filepath.Join(dir, "spool"),
-		"network.port": strconv.Itoa(f.port),
+		"network.port": strconv.Itoa(f.port), "node.grace": devGrace,
 	})
 	if err != nil {
-		return err
+		return usage(err, "cocaine dev --help")
 	}
-	log := slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	level := slog.LevelError
 	if f.verbose {
-		log = slog.New(slog.NewTextHandler(a.env.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+		level = slog.LevelInfo
 	}
-	var wg sync.WaitGroup
-	ctx, cancel := context.WithCancel(ctx)
-	err = a.serve(ctx, daemon.Options{Config: conf, Version: version(), Log: log}, func(d *daemon.Daemon) error {
-		return a.develop(ctx, cancel, d, plan, &wg)
+	log := slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: level}))
+	return a.serve(ctx, daemon.Options{Config: conf, Version: version(), Log: log}, func(d *daemon.Daemon) error {
+		err := a.develop(ctx, d, plan, f)
+		a.screen.say("stopping")
+		return err
 	})
-	cancel()
-	wg.Wait()
-	return err
 }
 
-// develop ships the app and starts to follow its log and its source.
-func (a *app) develop(ctx context.Context, cancel func(), d *daemon.Daemon, plan *source.Plan, wg *sync.WaitGroup) error {
-	c, err := cocaine.New(cocaine.Options{Locators: []string{d.Addr().String()}})
+// devGrace is how long running requests may take to end: whoever ends dev waits
+// for the prompt.
+const devGrace = "3s"
+
+// temporary makes the directory of the state. Sockets lie below it, whose paths
+// must be short: where the usual place for temporary files is deep, it is not
+// used.
+func temporary() (string, error) {
+	dir, err := os.MkdirTemp("", "cocaine-dev-")
+	if err == nil && len(dir)+len("/run") > config.MaxRuntimePath {
+		os.Remove(dir)
+		dir, err = os.MkdirTemp("/tmp", "cocaine-dev-")
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot make a directory for the state: %w", err)
+	}
+	return dir, nil
+}
+
+// develop ships the app and then again after every change, until ctx ends.
+func (a *app) develop(ctx context.Context, d *daemon.Daemon, plan *source.Plan, f *devFlags) error {
+	a.screen.say("ready: locator %s", d.Addr())
+	c, err := cocaine.New(cocaine.Options{Locators: []string{d.Addr().String()}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
+	defer c.Close()
 	watcher, err := source.Watch(plan)
 	if err != nil {
-		return errors.Join(explainSource(err), c.Close())
+		return explainSource(err)
 	}
-	wg.Go(func() { a.follow(ctx, c, plan.Name) })
-	digest, err := a.ship(ctx, c, plan, "")
-	if err != nil {
-		// The first build may fail: the watcher waits for its repair.
-		if ctx.Err() != nil {
-			return errors.Join(watcher.Close(), c.Close())
-		}
-		report(a.env.Stderr, err)
-		fmt.Fprintln(a.env.Stderr, "waiting for a change")
-	} else {
+	defer watcher.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { a.follow(ctx, c, plan.Name, f.verbose) })
+
+	digest := ""
+	s, err := a.ship(ctx, c, plan, "")
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil: // the first build may fail: its repair is waited for
+		report(a.screen, err)
+		a.screen.say("waiting for a change")
+	default:
+		digest = s.digest
 		a.invite(d, plan.Name)
 	}
-	wg.Go(func() {
-		defer c.Close()
-		defer watcher.Close()
-		if err := a.rebuild(ctx, c, watcher, plan, digest); err != nil && ctx.Err() == nil {
-			report(a.env.Stderr, fmt.Errorf("cannot watch the source any longer: %w", err))
-			cancel()
-		}
-	})
+	if err := a.rebuild(ctx, c, watcher, plan, digest); ctx.Err() == nil {
+		return fmt.Errorf("cannot watch the source any longer: %w", err)
+	}
 	return nil
 }
 
@@ -121,22 +137,26 @@ func (a *app) invite(d *daemon.Daemon, name string) {
 	if addr := d.Addr().String(); addr != cocaine.DefaultLocator {
 		locator = " --locator " + addr
 	}
-	fmt.Fprintf(a.env.Stderr, "%s is up; call it from another terminal: cocaine call%s %s EVENT DATA\n", name, locator, name)
+	a.screen.say("%s is up; call it from another terminal: cocaine call%s %s EVENT DATA", name, locator, name)
 }
 
-// follow prints the log of the app until ctx ends.
-func (a *app) follow(ctx context.Context, c *cocaine.Client, name string) {
-	p := printer{a: a, color: a.colours(a.env.Stdout)}
+// follow prints the log of the app until ctx ends. What the runtime says about it
+// is left out unless something is wrong: dev says that itself.
+func (a *app) follow(ctx context.Context, c *cocaine.Client, name string, verbose bool) {
+	p := printer{a: a}
 	options := map[string]any{"last": 0, "follow": true}
 	for r, err := range cocaine.Chunks[logRecord](ctx, c.Service("admin"), "logs", []string{name}, options) {
 		if err != nil {
 			if ctx.Err() == nil {
-				report(a.env.Stderr, fmt.Errorf("cannot follow the log: %w", err))
+				report(a.screen, cannot(err, "follow the log of %s", name))
 			}
 			return
 		}
+		if r.Source == "runtime" && r.Severity < 2 && !verbose {
+			continue
+		}
 		if p.print(&r) != nil {
-			return
+			return // nobody reads it
 		}
 	}
 }
@@ -148,17 +168,26 @@ func (a *app) rebuild(ctx context.Context, c *cocaine.Client, w *source.Watcher,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(a.env.Stderr, "changed: %s\n", changed(change.Paths))
+		a.screen.say("changed: %s", changed(change.Paths))
 		next, err := source.Detect(plan.Path, source.Options{Name: plan.Name})
+		var s *shipment
 		if err == nil {
-			var built string
-			if built, err = a.ship(ctx, c, next, digest); err == nil {
-				digest = built
-			}
+			s, err = a.ship(ctx, c, next, digest)
 		}
-		if err != nil && ctx.Err() == nil {
-			report(a.env.Stderr, explainSource(err))
-			fmt.Fprintln(a.env.Stderr, "the old release goes on; waiting for a change")
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && digest == "":
+			report(a.screen, explainSource(err))
+			a.screen.say("waiting for a change")
+		case err != nil:
+			report(a.screen, explainSource(err))
+			a.screen.say("the old release goes on; waiting for a change")
+		case s.same:
+			a.screen.say("the result is the same: nothing is replaced")
+		default:
+			digest = s.digest
+			a.screen.say("%s is up after %s", s.release, s.took)
 		}
 	}
 }

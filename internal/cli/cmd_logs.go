@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +31,7 @@ func (a *app) cmdLogs() *cobra.Command {
 through the logging service, and what the runtime has to say about them. With
 -o json each record is a line of JSON.`,
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, s string) ([]string, cobra.ShellCompDirective) {
-			return a.completeApps(cmd, nil, s)
+			return a.completeApps(anyApp)(cmd, nil, s)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
@@ -39,23 +39,15 @@ through the logging service, and what the runtime has to say about them. With
 			})
 		},
 	}
-	c.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with new records")
+	c.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with new records, until an interrupt")
 	c.Flags().IntVarP(&f.last, "last", "n", 100, "how many old records at most, -1 for all")
 	c.Flags().Var(&f.since, "since", "no records older than this, such as 10m")
 	c.Flags().StringVar(&f.level, "level", "debug", "least `severity`: debug, info, warning or error")
+	_ = c.RegisterFlagCompletionFunc("level", cobra.FixedCompletions(severities, cobra.ShellCompDirectiveNoFileComp))
 	return a.reads(c)
 }
 
-var severities = [...]string{"debug", "info", "warning", "error"}
-
-func severityOf(name string) (int, error) {
-	for i, s := range severities {
-		if s == name {
-			return i, nil
-		}
-	}
-	return 0, usage(fmt.Errorf("cannot show level %q: the levels are %s", name, strings.Join(severities[:], ", ")), "cocaine logs --level warning")
-}
+var severities = []string{"debug", "info", "warning", "error"}
 
 // logRecord is a record as it travels; its JSON is what -o json prints.
 type logRecord struct {
@@ -64,33 +56,49 @@ type logRecord struct {
 	Severity   int     `codec:"severity" json:"-"`
 	Level      string  `codec:"-" json:"level"`
 	App        string  `codec:"app" json:"app"`
-	Worker     string  `codec:"worker" json:"worker,omitempty"`
-	Source     string  `codec:"source" json:"source,omitempty"`
+	Worker     string  `codec:"worker" json:"worker"`
+	Source     string  `codec:"source" json:"source"`
 	Message    string  `codec:"message" json:"message"`
-	Attributes [][]any `codec:"attributes" json:"attributes,omitempty"`
+	Attributes [][]any `codec:"attributes" json:"attributes"`
 }
 
 func (a *app) logs(ctx context.Context, c *cocaine.Client, apps []string, f *logFlags) error {
-	severity, err := severityOf(f.level)
-	if err != nil {
-		return err
+	severity := slices.Index(severities, f.level)
+	if severity < 0 {
+		return usage(fmt.Errorf("cannot show level %q: the levels are %s", f.level, strings.Join(severities, ", ")), "cocaine logs --level warning")
 	}
 	options := map[string]any{"last": f.last, "follow": f.follow, "severity": severity}
 	if f.since.d > 0 {
 		options["since"] = time.Now().Add(-f.since.d).UnixMicro()
 	}
-	if apps == nil {
-		apps = []string{}
+	if err := a.haveLogs(ctx, c, apps); err != nil {
+		return err
 	}
-	p := printer{a: a, color: a.colours(a.env.Stdout), names: len(apps) != 1}
-	for r, err := range cocaine.Chunks[logRecord](ctx, c.Service("admin"), "logs", apps, options) {
-		if errors.Is(err, context.Canceled) {
+	p := printer{a: a, names: len(apps) != 1}
+	for r, err := range cocaine.Chunks[logRecord](ctx, c.Service("admin"), "logs", append([]string{}, apps...), options) {
+		if errors.Is(err, context.Canceled) && f.follow {
 			return nil // an interrupt is how following ends
 		}
 		if err != nil {
-			return fmt.Errorf("cannot read logs: %w", err)
+			return cannot(err, "read the log")
 		}
 		if err := p.print(&r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// haveLogs fails for a name that is no app's and has never logged anything: it
+// would be waited for in vain.
+func (a *app) haveLogs(ctx context.Context, c *cocaine.Client, apps []string) error {
+	for _, name := range apps {
+		err := mustKnow(ctx, c, "show the log of", name)
+		if err == nil {
+			continue
+		}
+		_, none := cocaine.Get[cocaine.Raw](ctx, c.Service("admin"), "logs", []string{name}, map[string]any{"last": 1})
+		if none != nil {
 			return err
 		}
 	}
@@ -100,15 +108,15 @@ func (a *app) logs(ctx context.Context, c *cocaine.Client, apps []string, f *log
 // printer prints records, each worker in a colour of its own.
 type printer struct {
 	a     *app
-	color bool
 	names bool // records of several apps are mixed
 }
 
 func (p *printer) print(r *logRecord) error {
 	when := time.UnixMicro(r.Time)
-	r.Level = severities[min(max(r.Severity, 0), 3)]
+	r.Level = severities[min(max(r.Severity, 0), len(severities)-1)]
 	if p.a.asJSON() {
 		r.When = when.UTC().Format(time.RFC3339Nano)
+		r.Attributes = append([][]any{}, r.Attributes...)
 		return p.a.printLine(r)
 	}
 	who := r.Source
@@ -118,19 +126,18 @@ func (p *printer) print(r *logRecord) error {
 	if p.names {
 		who = r.App + "/" + who
 	}
-	line := fmt.Sprintf("%s %-7s %s | %s%s\n", when.Format("15:04:05.000"), r.Level, p.paint(who), r.Message, attributes(r.Attributes))
-	_, err := io.WriteString(p.a.env.Stdout, line)
-	return err
+	message := r.Message + attributes(r.Attributes)
+	if isTerminal(p.a.env.Stdout) {
+		message = printable(message)
+	}
+	return p.a.screen.result(fmt.Sprintf("%s %-7s %s | %s\n", when.Format("15:04:05.000"), r.Level, p.paint(who), message))
 }
 
 // paint gives a name its colour.
 func (p *printer) paint(name string) string {
-	if !p.color {
-		return name
-	}
 	h := fnv.New32a()
 	h.Write([]byte(name))
-	return fmt.Sprintf("\x1b[3%dm%s\x1b[0m", 1+h.Sum32()%6, name)
+	return paint(p.a.screen.outColor, 31+int(h.Sum32()%6), name)
 }
 
 func attributes(list [][]any) string {

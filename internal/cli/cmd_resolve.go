@@ -14,32 +14,59 @@ import (
 func (a *app) cmdResolve() *cobra.Command {
 	return a.reads(&cobra.Command{
 		Use:     "resolve SERVICE",
-		Short:   "Show where a service is and what methods it has",
+		Short:   "Show where a service or an app is and what methods it has",
 		GroupID: "run",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeApps,
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeApps(runningApp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
-				r, err := c.Locator().Resolve(ctx, args[0])
+				r, err := resolve(ctx, c, args[0])
 				if errors.Is(err, cocaine.ErrServiceNotFound) {
-					return hinted(fmt.Errorf("cannot resolve %s: %w", args[0], err), "cocaine ps shows the apps; cocaine doctor the services")
+					return explainAbsence(ctx, c, args[0], "resolve "+args[0])
 				}
 				if err != nil {
-					return fmt.Errorf("cannot resolve %s: %w", args[0], err)
+					return cannot(err, "resolve %s", args[0])
 				}
-				return a.printResolution(args[0], r)
+				return a.printResolution(r)
 			})
 		},
 	})
 }
 
-func (a *app) printResolution(name string, r *cocaine.Resolution) error {
+// resolve asks the locator, and does not wait for ever for one that is none.
+func resolve(ctx context.Context, c *cocaine.Client, name string) (*cocaine.Resolution, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolving)
+	defer cancel()
+	return c.Locator().Resolve(ctx, name)
+}
+
+// methodShape is a method as -o json prints it.
+type methodShape struct {
+	ID      uint64   `json:"id"`
+	Name    string   `json:"name"`
+	Accepts []string `json:"accepts"`
+	Replies []string `json:"replies"`
+}
+
+func (a *app) printResolution(r *cocaine.Resolution) error {
 	if a.asJSON() {
-		return a.printJSON(map[string]any{"name": name, "endpoints": r.Endpoints, "version": r.Version, "methods": r.Methods})
+		methods := make([]methodShape, 0, len(r.Methods))
+		for _, m := range r.Methods {
+			methods = append(methods, methodShape{m.ID, m.Name, append([]string{}, m.Accepts...), append([]string{}, m.Replies...)})
+		}
+		return a.printJSON(struct {
+			Name      string        `json:"name"`
+			Endpoints []string      `json:"endpoints"`
+			Version   int           `json:"version"`
+			Methods   []methodShape `json:"methods"`
+		}{r.Name, r.Endpoints, r.Version, methods})
 	}
-	fmt.Fprintf(a.env.Stdout, "%s version %d at %s\n", name, r.Version, strings.Join(r.Endpoints, ", "))
+	head := fmt.Sprintf("%s, protocol version %d, at %s\n\n", r.Name, r.Version, strings.Join(r.Endpoints, ", "))
+	if err := a.screen.result(head); err != nil {
+		return err
+	}
 	var rows [][]string
 	for _, m := range r.Methods {
-		rows = append(rows, []string{fmt.Sprint(m.ID), m.Name, strings.Join(m.Accepts, ", "), strings.Join(m.Replies, ", ")})
+		rows = append(rows, []string{fmt.Sprint(m.ID), m.Name, dash(strings.Join(m.Accepts, ", ")), dash(strings.Join(m.Replies, ", "))})
 	}
 	return a.table([]string{"ID", "METHOD", "CALLER SENDS", "SERVICE ANSWERS"}, rows)
 }

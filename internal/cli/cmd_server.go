@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,35 +100,35 @@ func (a *app) server(cmd *cobra.Command, f *serverFlags) error {
 	}
 	debug := f.debug
 	if debug == "" {
-		debug = a.getenv("COCAINE_DEBUG_ADDR")
+		debug = a.env.getenv("COCAINE_DEBUG_ADDR")
 	}
 	return a.serve(cmd.Context(), daemon.Options{Config: conf, Version: version(), Log: a.logger(conf), DebugAddr: debug}, nil)
 }
 
-// serve runs a daemon until ctx ends. ready, if not nil, is called once it serves
-// and may do more before serve waits.
-func (a *app) serve(ctx context.Context, o daemon.Options, ready func(*daemon.Daemon) error) error {
+// serve runs a daemon until ctx ends, or as long as meanwhile, if it is not nil,
+// does.
+func (a *app) serve(ctx context.Context, o daemon.Options, meanwhile func(*daemon.Daemon) error) error {
 	d, err := daemon.New(ctx, o)
+	if err == nil {
+		err = d.Start(ctx)
+	}
 	if err != nil {
 		return explainStart(err, o.Config)
 	}
-	if err := d.Start(ctx); err != nil {
-		return explainStart(err, o.Config)
+	if meanwhile != nil {
+		err = meanwhile(d)
+	} else {
+		<-ctx.Done()
 	}
-	fmt.Fprintf(a.env.Stderr, "ready: locator %s\n", d.Addr())
-	if ready != nil {
-		if err := ready(d); err != nil {
-			return errors.Join(err, a.stop(d, o.Config.Node.Grace))
-		}
-	}
-	<-ctx.Done()
-	fmt.Fprintln(a.env.Stderr, "stopping: finishing running requests")
-	return a.stop(d, o.Config.Node.Grace)
+	return errors.Join(err, a.drain(d, o.Config.Node.Grace))
 }
 
-func (a *app) stop(d *daemon.Daemon, grace time.Duration) error {
+// drain stops a daemon. A second signal cuts short what still runs.
+func (a *app) drain(d *daemon.Daemon, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	return d.Stop(ctx)
 }
 
@@ -134,11 +136,13 @@ func (a *app) stop(d *daemon.Daemon, grace time.Duration) error {
 func explainStart(err error, conf *config.Config) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return hinted(err, "another runtime may be running: cocaine doctor; or choose another port: --locator-port N")
-	case errors.Is(err, jetstream.ErrInUse):
-		return &failure{err: err, hint: "stop the other runtime, or use another directory: --dir DIR", code: Conflict}
-	case errors.Is(err, os.ErrPermission):
-		return hinted(err, "use a directory you may write to: --dir DIR (now %s)", conf.Paths.State)
+		return hinted(err, "cocaine doctor tells who listens there; --locator-port 0 takes any free port")
+	case errors.Is(err, daemon.ErrInUse), errors.Is(err, jetstream.ErrInUse):
+		return coded(Conflict, err, "cocaine server --dir DIR keeps its state elsewhere; or stop the other runtime")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return coded(Denied, err, "cocaine server --dir DIR, with a directory that you may write to")
+	case errors.Is(err, syscall.ENOTDIR):
+		return hinted(err, "cocaine server --dir DIR, with a path whose parts are directories")
 	}
 	return err
 }
@@ -149,7 +153,7 @@ func (a *app) logger(conf *config.Config) *slog.Logger {
 		"warning": slog.LevelWarn, "error": slog.LevelError}[conf.Logging.Severity]
 	o := &slog.HandlerOptions{Level: level}
 	if conf.Logging.Format == "json" {
-		return slog.New(slog.NewJSONHandler(a.env.Stderr, o))
+		return slog.New(slog.NewJSONHandler(a.screen, o))
 	}
-	return slog.New(slog.NewTextHandler(a.env.Stderr, o))
+	return slog.New(slog.NewTextHandler(a.screen, o))
 }

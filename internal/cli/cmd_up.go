@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -19,16 +18,13 @@ func (a *app) cmdUp() *cobra.Command {
 		Long: `Finds out what PATH is - a Go program, a directory with cocaine.toml or the
 original's manifest.json, an executable, an archive -, builds and uploads it, and
 starts it. An app that runs goes on until a worker of the new release is ready;
-if none becomes ready, the old release stays.`,
+if none becomes ready, the old release stays. PATH is the working directory unless
+given.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := "."
-			if len(args) == 1 {
-				path = args[0]
-			}
-			plan, err := source.Detect(path, source.Options{Name: name})
+			plan, err := detect(args, name)
 			if err != nil {
-				return explainSource(err)
+				return err
 			}
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
 				return a.up(ctx, c, plan)
@@ -39,14 +35,28 @@ if none becomes ready, the old release stays.`,
 	return c
 }
 
+// detect finds out what the PATH argument is.
+func detect(args []string, name string) (*source.Plan, error) {
+	path := "."
+	if len(args) == 1 {
+		path = args[0]
+	}
+	plan, err := source.Detect(path, source.Options{Name: name})
+	if err != nil {
+		return nil, explainSource(err)
+	}
+	return plan, nil
+}
+
 func (a *app) up(ctx context.Context, c *cocaine.Client, plan *source.Plan) error {
 	// Ask first: nobody wants to build for a runtime that is not there.
 	if err := c.Service("admin").Connect(ctx); err != nil {
-		return fmt.Errorf("cannot reach the runtime: %w", err)
+		return cannot(err, "deploy %s", plan.Name)
 	}
-	if _, err := a.ship(ctx, c, plan, ""); err != nil {
+	s, err := a.ship(ctx, c, plan, "")
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.env.Stderr, "%s is up; call it: cocaine call %s EVENT DATA\n", plan.Name, plan.Name)
+	a.screen.say("%s is up after %s; call it: cocaine call %s EVENT DATA", s.release, s.took, plan.Name)
 	return nil
 }

@@ -11,10 +11,19 @@ import (
 // version is what the module was built as.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "devel"
 	}
 	return info.Main.Version
+}
+
+// versionShape is what version -o json prints.
+type versionShape struct {
+	Version   string   `json:"version"`
+	Go        string   `json:"go"`
+	OS        string   `json:"os"`
+	Arch      string   `json:"arch"`
+	Protocols []string `json:"protocols"`
 }
 
 func (a *app) cmdVersion() *cobra.Command {
@@ -24,12 +33,11 @@ func (a *app) cmdVersion() *cobra.Command {
 		GroupID: "start",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			v := versionShape{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, []string{"v0.12"}}
 			if a.asJSON() {
-				return a.printJSON(map[string]any{"version": version(), "go": runtime.Version(),
-					"os": runtime.GOOS, "arch": runtime.GOARCH, "protocols": []string{"v0.12"}})
+				return a.printJSON(v)
 			}
-			fmt.Fprintf(a.env.Stdout, "cocaine %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
+			return a.screen.result(fmt.Sprintf("cocaine %s (%s, %s/%s)\n", v.Version, v.Go, v.OS, v.Arch))
 		},
 	})
 }

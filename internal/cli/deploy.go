@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/archive"
@@ -17,44 +16,68 @@ import (
 // maxUpload is the largest archive that fits in a value of the storage.
 const maxUpload = 100 << 20
 
-// ship builds, packs, uploads and starts what a plan describes, and waits until
-// it is healthy. If the result is what last names it stops after the build. It
-// returns the digest of what was built.
-func (a *app) ship(ctx context.Context, c *cocaine.Client, plan *source.Plan, last string) (digest string, err error) {
+// A shipment is what came of a ship.
+type shipment struct {
+	digest  string // of what was built
+	same    bool   // as before: nothing was replaced
+	release string // that runs now, such as "hello@2"
+	took    string
+}
+
+// ship builds, packs, uploads and starts what a plan describes, and waits until it
+// is healthy. If the result is what last names it stops after the build. A failure
+// leaves the records of the app as they were.
+func (a *app) ship(ctx context.Context, c *cocaine.Client, plan *source.Plan, last string) (_ *shipment, err error) {
 	list := a.checklist()
 	defer func() {
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			list.drop()
+		case err != nil:
 			list.fail()
 		}
 	}()
 	list.step("build " + plan.Name + " (" + plan.Kind.String() + ")")
 	var output bytes.Buffer
 	bundle, err := source.Build(ctx, plan, &output)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		list.fail()
-		_, _ = a.env.Stderr.Write(output.Bytes()) // what the compiler said, as it said it
-		return "", explainSource(err)
+		_, _ = a.screen.Write(output.Bytes()) // what the compiler said, as it said it
+		return nil, explainSource(err)
 	}
 	defer bundle.Close()
-	if digest, err = bundle.Digest(ctx); err != nil {
-		return "", err
+	s := &shipment{release: bundle.Name}
+	if s.digest, err = bundle.Digest(ctx); err != nil {
+		return nil, err
 	}
-	if digest == last {
-		list.step("nothing to replace: the result is the same")
-		list.finish()
-		return digest, nil
+	if s.digest == last {
+		s.same, s.took = true, rounded(list.finish())
+		return s, nil
 	}
 	list.step("pack")
 	code, err := a.pack(ctx, bundle)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	list.note("pack " + size(len(code)))
 	list.step("upload " + size(len(code)))
-	if err := upload(ctx, c, bundle, code); err != nil {
-		return "", err
+	undo, err := upload(ctx, c, bundle, code)
+	if err != nil {
+		return nil, cannot(err, "upload %s", bundle.Name)
 	}
-	return digest, a.deploy(ctx, c, bundle.Name, list)
+	if err := a.deploy(ctx, c, bundle.Name, list); err != nil {
+		return nil, errors.Join(err, undo(ctx))
+	}
+	s.took = rounded(list.finish())
+	if now, err := status(ctx, c); err == nil {
+		if app, ok := now.app(bundle.Name); ok && app.Release != "" {
+			s.release += "@" + app.Release
+		}
+	}
+	return s, nil
 }
 
 func (a *app) pack(ctx context.Context, b *source.Bundle) ([]byte, error) {
@@ -73,32 +96,74 @@ func (a *app) pack(ctx context.Context, b *source.Bundle) ([]byte, error) {
 	return code.Bytes(), nil
 }
 
-// upload writes the records of an app: the code as a msgpack string, the manifest
-// and the profile as maps, with the tags of the original tools.
-func upload(ctx context.Context, c *cocaine.Client, b *source.Bundle, code []byte) error {
+// A record is one of the things that make an app in storage.
+type record struct {
+	collection string
+	tag        string
+	value      []byte
+}
+
+// records of an app: the code as a msgpack string, the manifest and the profile as
+// maps, with the tags of the original tools.
+func records(b *source.Bundle, code []byte) ([]record, error) {
 	m, err := b.Manifest.Encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := b.Profile.Encode()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s := c.Service("storage")
-	for _, r := range []struct {
-		collection string
-		value      []byte
-		tag        string
-	}{
-		{"apps", msgpack.AppendBytes(nil, code), "app"},
-		{"profiles", p, "profile"},
-		{"manifests", m, "app"},
-	} {
-		if err := cocaine.Exec(ctx, s, "write", r.collection, b.Name, r.value, []string{r.tag}); err != nil {
-			return fmt.Errorf("cannot upload %s: %w", b.Name, err)
+	return []record{
+		{"apps", "app", msgpack.AppendBytes(nil, code)},
+		{"profiles", "profile", p},
+		{"manifests", "app", m},
+	}, nil
+}
+
+// upload writes the records of an app. undo brings back those that were there: an
+// app whose new release does not start goes on with the old one, and has to do so
+// after a restart of the runtime too.
+func upload(ctx context.Context, c *cocaine.Client, b *source.Bundle, code []byte) (undo func(context.Context) error, err error) {
+	next, err := records(b, code)
+	if err != nil {
+		return nil, err
+	}
+	var before []record
+	undo = func(ctx context.Context) error {
+		if ctx.Err() != nil {
+			return nil // the deployment goes on without us, and may end well
+		}
+		return restore(ctx, c, b.Name, before)
+	}
+	for _, r := range next {
+		old, err := c.Storage().Read(ctx, r.collection, b.Name)
+		if err != nil && !errors.Is(err, cocaine.ErrNotFound) {
+			return nil, errors.Join(err, undo(ctx))
+		}
+		before = append(before, record{r.collection, r.tag, old})
+		if err := c.Storage().Write(ctx, r.collection, b.Name, r.value, r.tag); err != nil {
+			return nil, errors.Join(err, undo(ctx))
 		}
 	}
-	return nil
+	return undo, nil
+}
+
+// restore writes records back, and removes those that were not there.
+func restore(ctx context.Context, c *cocaine.Client, name string, before []record) error {
+	var errs []error
+	for _, r := range before {
+		var err error
+		if r.value == nil {
+			err = c.Storage().Remove(ctx, r.collection, name)
+		} else {
+			err = c.Storage().Write(ctx, r.collection, name, r.value, r.tag)
+		}
+		if err != nil {
+			errs = append(errs, cannot(err, "restore %s of %s", r.collection, name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // deploy asks the runtime to run what was uploaded.
@@ -111,21 +176,20 @@ func (a *app) deploy(ctx context.Context, c *cocaine.Client, name string, list *
 			list.step(step[1])
 		}
 	}
-	list.step("healthy")
-	list.finish()
 	return nil
 }
 
 // explainDeploy adds a next step to a failed deployment.
 func explainDeploy(name string, err error) error {
-	err = fmt.Errorf("cannot deploy %s: %w", name, err)
-	if strings.Contains(err.Error(), "did not shake hands") {
-		return hinted(err, "the program must connect to the runtime: worker.New and Run in Go, or a worker framework; cocaine logs %s", name)
+	failed := cannot(err, "deploy %s", name)
+	e, ok := errors.AsType[*cocaine.Error](err)
+	switch {
+	case !ok:
+		return failed
+	case classifyRemote(e) == Conflict:
+		return hinted(failed, "cocaine ps")
 	}
-	if _, ok := errors.AsType[*cocaine.Error](err); ok {
-		return hinted(err, "cocaine logs %s; cocaine crashes %s", name, name)
-	}
-	return err
+	return hinted(failed, "cocaine crashes %s --full; cocaine logs %s", name, name)
 }
 
 // explainSource passes on the hint that an error of package source carries.
@@ -137,16 +201,4 @@ func explainSource(err error) error {
 		return hinted(err, "%s", e.Hint())
 	}
 	return err
-}
-
-// size gives bytes in a unit for people.
-func size(n int) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	default:
-		return fmt.Sprintf("%d B", n)
-	}
 }

@@ -3,14 +3,11 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // durationFlag is a flag that takes 5s as well as 5 (seconds).
@@ -39,14 +36,17 @@ func (f *durationFlag) Set(s string) error {
 	return nil
 }
 
+// formats of what commands print.
+var formats = []string{"table", "json"}
+
 // reads gives a command the -o flag.
 func (a *app) reads(c *cobra.Command) *cobra.Command {
 	c.Flags().StringVarP(&a.output, "output", "o", "table", "`format`: table or json")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 	run := c.RunE
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.output != "table" && a.output != "json" {
-			return usage(fmt.Errorf("cannot print as %q: the formats are table and json", a.output), cmd.CommandPath()+" -o json")
+			return usage(fmt.Errorf("cannot print as %q: the formats are %s", a.output, strings.Join(formats, " and ")), cmd.CommandPath()+" -o json")
 		}
 		return run(cmd, args)
 	}
@@ -57,45 +57,81 @@ func (a *app) reads(c *cobra.Command) *cobra.Command {
 func (a *app) asJSON() bool { return a.output == "json" }
 
 // printJSON prints a document for machines.
-func (a *app) printJSON(doc any) error {
-	enc := json.NewEncoder(a.env.Stdout)
-	enc.SetIndent("", "  ")
+func (a *app) printJSON(doc any) error { return a.encode(doc, "  ") }
+
+// printLine prints a document as one line of JSON.
+func (a *app) printLine(doc any) error { return a.encode(doc, "") }
+
+func (a *app) encode(doc any, indent string) error {
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
+	enc.SetIndent("", indent)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(doc)
+	if err := enc.Encode(doc); err != nil {
+		return err
+	}
+	return a.screen.result(text.String())
 }
 
 // table prints aligned columns.
 func (a *app) table(header []string, rows [][]string) error {
-	w := tabwriter.NewWriter(a.env.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(header, "\t"))
-	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 4, 2, ' ', 0)
+	for _, row := range append([][]string{header}, rows...) {
+		fmt.Fprintln(w, printable(strings.Join(row, "\t")))
 	}
-	return w.Flush()
-}
-
-// isTerminal reports whether a stream is a terminal that takes colours and
-// cursor movement.
-func (a *app) isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && a.getenv("TERM") != "dumb"
-}
-
-// colours reports whether colours are welcome on a stream.
-func (a *app) colours(w io.Writer) bool { return a.isTerminal(w) && a.getenv("NO_COLOR") == "" }
-
-func (a *app) getenv(name string) string {
-	for i := len(a.env.Host.Environ) - 1; i >= 0; i-- {
-		if v, ok := strings.CutPrefix(a.env.Host.Environ[i], name+"="); ok {
-			return v
-		}
+	w.Flush() // a strings.Builder takes everything
+	var out strings.Builder
+	for line := range strings.Lines(text.String()) {
+		out.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
-	return ""
+	return a.screen.result(out.String())
 }
 
-// printLine prints a document as one line of JSON.
-func (a *app) printLine(doc any) error {
-	enc := json.NewEncoder(a.env.Stdout)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(doc)
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// perSecond is the rate over the last minute.
+func perSecond(r []float64) string {
+	if len(r) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", r[0])
+}
+
+func latency(ms float64) string {
+	if ms == 0 {
+		return "-"
+	}
+	return rounded(time.Duration(ms * float64(time.Millisecond)))
+}
+
+// age gives seconds in the largest fitting unit.
+func age(seconds int64) string {
+	switch {
+	case seconds < 120:
+		return fmt.Sprintf("%ds", max(seconds, 0))
+	case seconds < 120*60:
+		return fmt.Sprintf("%dm", seconds/60)
+	case seconds < 48*3600:
+		return fmt.Sprintf("%dh", seconds/3600)
+	default:
+		return fmt.Sprintf("%dd", seconds/86400)
+	}
+}
+
+// size gives bytes in a unit for people.
+func size(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	default:
+		return fmt.Sprintf("%d B", n)
+	}
 }

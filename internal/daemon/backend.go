@@ -18,10 +18,12 @@ type backend Daemon
 
 var _ admin.Backend = (*backend)(nil)
 
-// Status is the node and its apps.
-func (b *backend) Status(context.Context) (map[string]any, error) {
+// Status is the node and its apps: those that the node service has, and those that
+// are only in storage, as stopped.
+func (b *backend) Status(ctx context.Context) (map[string]any, error) {
 	d := (*Daemon)(b)
 	apps := []any{}
+	running := make(map[string]bool)
 	for _, name := range d.node.Names() {
 		doc, err := d.node.Info(name, engine.InfoOverseer)
 		if err != nil {
@@ -29,6 +31,16 @@ func (b *backend) Status(context.Context) (map[string]any, error) {
 		}
 		doc["name"] = name
 		apps = append(apps, doc)
+		running[name] = true
+	}
+	stored, err := d.store.Find(ctx, "manifests", []string{"app"})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range stored {
+		if !running[name] {
+			apps = append(apps, map[string]any{"name": name, "state": "stopped"})
+		}
 	}
 	services := map[string]any{}
 	for _, s := range d.services {
@@ -37,8 +49,18 @@ func (b *backend) Status(context.Context) (map[string]any, error) {
 	return map[string]any{
 		"node": d.id, "version": d.o.Version, "uptime": int64(time.Since(d.born).Seconds()),
 		"locator": d.Addr().String(), "services": services, "apps": apps,
-		"state": d.conf.Paths.State, "go": runtime.Version(),
+		"state": d.conf.Paths.State, "go": runtime.Version(), "limits": d.limits(),
 	}, nil
+}
+
+// limits tells which limits of workers hold, and why the others do not.
+func (d *Daemon) limits() map[string]any {
+	e := d.iso.Enforces()
+	doc := map[string]any{"memory": e.Memory, "cpu": e.CPU, "pids": e.PIDs, "why": ""}
+	if e.Why != nil {
+		doc["why"] = e.Why.Error()
+	}
+	return doc
 }
 
 // Deploy brings an app to what storage holds.
@@ -96,17 +118,18 @@ func (d *Daemon) counters() map[string]any {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	return map[string]any{
-		"sessions.open":         d.stats.Sessions.Load(),
-		"sessions.malformed":    d.stats.Malformed.Load(),
-		"sessions.stalled":      d.stats.Stalled.Load(),
-		"frames.in":             d.stats.FramesIn.Load(),
-		"frames.late":           d.stats.LateFrames.Load(),
-		"violations":            d.stats.Violations.Load(),
-		"runtime.goroutines":    runtime.NumGoroutine(),
-		"runtime.heap_bytes":    mem.HeapAlloc,
-		"runtime.mallocs":       mem.Mallocs,
-		"runtime.gc_cycles":     uint64(mem.NumGC),
-		"runtime.uptime_second": int64(time.Since(d.born).Seconds()),
+		"sessions.open":          d.stats.Sessions.Load(),
+		"sessions.malformed":     d.stats.Malformed.Load(),
+		"sessions.stalled":       d.stats.Stalled.Load(),
+		"sessions.refused":       d.stats.Refused.Load(),
+		"frames.in":              d.stats.FramesIn.Load(),
+		"frames.late":            d.stats.LateFrames.Load(),
+		"violations":             d.stats.Violations.Load(),
+		"runtime.goroutines":     runtime.NumGoroutine(),
+		"runtime.heap_bytes":     mem.HeapAlloc,
+		"runtime.mallocs":        mem.Mallocs,
+		"runtime.gc_cycles":      uint64(mem.NumGC),
+		"runtime.uptime_seconds": int64(time.Since(d.born).Seconds()),
 	}
 }
 

@@ -10,19 +10,13 @@ package daemon
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/cocaine/cocaine-go/internal/admin"
 	"github.com/cocaine/cocaine-go/internal/config"
@@ -47,11 +41,13 @@ type Daemon struct {
 	ports *ports
 	born  time.Time
 	id    string // the node's uuid
+	debug string // address of the debug pages
 
 	state    *jetstream.State
 	store    *storage.JetStream
 	records  *logging.Store
 	locator  *locator.Locator
+	iso      *process.Isolate
 	node     *node.Node
 	services []*service
 
@@ -74,7 +70,7 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Daemon{o: o, conf: o.Config, log: o.Log, stats: new(rpc.Stats), born: time.Now()}
-	d.ports = &ports{host: o.Config.Network.Endpoint, pinned: o.Config.Network.Pinned, shared: o.Config.Network.Shared}
+	d.ports = newPorts(&o.Config.Network)
 	if err := d.build(ctx); err != nil {
 		return nil, errors.Join(err, d.unwind(ctx))
 	}
@@ -91,14 +87,6 @@ func (d *Daemon) onStop(name string, undo func(ctx context.Context) error) {
 func (d *Daemon) build(ctx context.Context) (err error) {
 	if err := d.makeDirs(); err != nil {
 		return err
-	}
-	// The locator's port first: two runtimes on one machine is the commonest
-	// mistake, and this is the clearest place to say so.
-	if d.ports.pinned == nil {
-		d.ports.pinned = make(map[string]int)
-	}
-	if _, ok := d.ports.pinned["locator"]; !ok {
-		d.ports.pinned["locator"] = d.conf.Network.Port
 	}
 	locatorService, err := d.newService("locator", idl.Locator, nil, d.sessions())
 	if err != nil {
@@ -131,13 +119,12 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	d.onStop("locator", func(context.Context) error { d.locator.Close(); return nil })
 	locatorService.loc, locatorService.a = d.locator, d.locator.Mux(d.mux())
 
-	iso, err := d.isolation()
-	if err != nil {
+	if d.iso, err = d.isolation(); err != nil {
 		return err
 	}
 	d.node = node.New(node.Options{
-		Storage: d.store, Publisher: (*publisher)(d), Spooler: iso.Spooler(),
-		Isolates:   map[string]isolate.Isolate{"process": iso, "legacy_process": iso},
+		Storage: d.store, Publisher: (*publisher)(d), Spooler: d.iso.Spooler(),
+		Isolates:   map[string]isolate.Isolate{"process": d.iso, "legacy_process": d.iso},
 		RuntimeDir: d.conf.Paths.Runtime, Locator: d.workerLocator(locatorService.addr()),
 		Runlist: d.conf.Node.Runlist, Output: d.workerOutput, Session: d.sessions(), Log: d.appLog(),
 	})
@@ -183,39 +170,6 @@ func (d *Daemon) sessions() rpc.SessionOptions {
 		Channels: l.Channels, Calls: l.Calls, Log: d.log, Stats: d.stats}
 }
 
-func (d *Daemon) makeDirs() error {
-	for _, dir := range []string{d.conf.Paths.State, d.conf.Paths.Runtime, d.conf.Paths.Spool} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("cannot create directory: %w", err)
-		}
-	}
-	return nil
-}
-
-// identity is the node's uuid: made once, then kept beside the state.
-func (d *Daemon) identity() (string, error) {
-	path := filepath.Join(d.conf.Paths.State, "node.uuid")
-	b, err := os.ReadFile(path)
-	if err == nil {
-		id := strings.TrimSpace(string(b))
-		if _, err := uuid.Parse(id); err != nil {
-			return "", fmt.Errorf("cannot read the node's uuid in %s: %w", path, err)
-		}
-		return id, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("cannot read the node's uuid: %w", err)
-	}
-	fresh, err := uuid.NewRandomFromReader(rand.Reader)
-	if err != nil {
-		return "", fmt.Errorf("cannot make the node's uuid: %w", err)
-	}
-	if err := os.WriteFile(path, []byte(fresh.String()+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("cannot keep the node's uuid: %w", err)
-	}
-	return fresh.String(), nil
-}
-
 // workerLocator is what workers are told of the locator: an address they can
 // reach on this machine.
 func (d *Daemon) workerLocator(a netip.AddrPort) string {
@@ -254,7 +208,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	if err := d.node.Boot(ctx); err != nil {
 		return errors.Join(err, d.Stop(ctx))
 	}
-	d.log.Info("ready", "locator", d.Addr(), "node", d.id, "took", time.Since(d.born).Round(time.Millisecond))
+	d.log.Info("ready", "locator", d.Addr(), "node", d.id, "state", d.conf.Paths.State, "took", time.Since(d.born).Round(time.Millisecond))
 	return nil
 }
 
@@ -271,10 +225,12 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		return d.stopErr
 	}
 	d.stopped = true
+	d.log.Info("stopping", "running", len(d.node.Names()))
 	for _, s := range d.services {
 		s.Hide()
 	}
 	d.stopErr = d.unwind(ctx)
+	d.log.Info("stopped")
 	return d.stopErr
 }
 

@@ -31,6 +31,8 @@ func (d *Daemon) serveDebug() error {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	d.debug = ln.Addr().String()
+	d.log.Info("debug pages", "url", "http://"+d.debug+"/debug/vars")
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() {
@@ -46,6 +48,9 @@ func (d *Daemon) serveDebug() error {
 	})
 	return nil
 }
+
+// DebugAddr is where counters and profiles are served; empty if they are not.
+func (d *Daemon) DebugAddr() string { return d.debug }
 
 // vars writes the counters as the expvar package does, without its global state.
 func (d *Daemon) vars(w http.ResponseWriter, _ *http.Request) {

@@ -3,7 +3,9 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"syscall"
@@ -20,6 +22,14 @@ type ports struct {
 
 	mu   sync.Mutex
 	next int // offset in the shared range at which to look first
+}
+
+// newPorts takes the ports from the configuration, the locator's among the pinned
+// ones.
+func newPorts(c *config.Network) *ports {
+	p := &ports{host: c.Endpoint, pinned: map[string]int{"locator": c.Port}, shared: c.Shared}
+	maps.Copy(p.pinned, c.Pinned)
+	return p
 }
 
 // listen opens the listener of a service.
@@ -48,9 +58,13 @@ func (p *ports) listen(service string) (net.Listener, error) {
 }
 
 func (p *ports) open(service string, port int) (net.Listener, error) {
-	ln, err := net.Listen("tcp", net.JoinHostPort(p.host, strconv.Itoa(port)))
+	address := net.JoinHostPort(p.host, strconv.Itoa(port))
+	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen for %s: %w", service, err)
+		if e, ok := errors.AsType[*os.SyscallError](err); ok {
+			err = e.Err // the address is told already
+		}
+		return nil, fmt.Errorf("cannot listen on %s for service %s: %w", address, service, err)
 	}
 	return ln, nil
 }
