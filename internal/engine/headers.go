@@ -13,21 +13,18 @@ import (
 
 // requestHeaders are what an enqueue's headers say to the engine.
 type requestHeaders struct {
-	invoke  []byte        // all headers, encoded for the worker
-	echo    []byte        // the trace, encoded for every frame; empty when untraced
+	trace   rpc.Trace
 	timeout time.Duration // negative when the request does not say
 	story   bool
 }
 
-// readHeaders checks and encodes the headers of an enqueue. They all travel on to
-// the worker, the trace first (docs/PROTOCOL.md, Headers).
+// readHeaders checks the headers of an enqueue.
 func readHeaders(hs []hpack.Header) (requestHeaders, error) {
 	h := requestHeaders{timeout: -1}
-	trace, err := rpc.ParseTrace(hs)
-	if err != nil {
+	var err error
+	if h.trace, err = rpc.ParseTrace(hs); err != nil {
 		return h, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "%v", err)
 	}
-	h.echo = trace.Append(nil)
 	if v, ok := hpack.Lookup(hs, "request_timeout"); ok {
 		if len(v) != 8 {
 			return h, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs,
@@ -37,16 +34,31 @@ func readHeaders(hs []hpack.Header) (requestHeaders, error) {
 		h.timeout = time.Duration(min(ms, math.MaxInt64/uint64(2*time.Millisecond))) * time.Millisecond
 	}
 	_, h.story = hpack.Lookup(hs, StoryHeader)
-	out := trace.Headers()
-	for _, x := range hs {
-		if !rpc.IsTraceHeader(x.Name) && x.Name != StoryHeader {
-			out = append(out, x)
+	return h, nil
+}
+
+// encodeHeaders encodes the headers of an enqueue for the worker, the trace first,
+// and the trace alone for every other frame (docs/PROTOCOL.md, Headers). It uses
+// the request's own memory.
+func (r *request) encodeHeaders(hs []hpack.Header, traced bool) {
+	var room [16]hpack.Header
+	out := room[:0]
+	r.echo, r.invokeHeaders = r.echo[:0], r.invokeHeaders[:0]
+	if traced {
+		for _, name := range [...]string{"trace_id", "span_id", "parent_id"} {
+			id, _ := hpack.Lookup(hs, name)
+			out = append(out, hpack.Header{Name: name, Value: id})
+		}
+		r.echo = hpack.AppendLiterals(r.echo, out)
+	}
+	for _, h := range hs {
+		if !rpc.IsTraceHeader(h.Name) && h.Name != StoryHeader {
+			out = append(out, h)
 		}
 	}
 	if len(out) > 0 {
-		h.invoke = hpack.AppendLiterals(nil, out)
+		r.invokeHeaders = hpack.AppendLiterals(r.invokeHeaders, out)
 	}
-	return h, nil
 }
 
 // eventArgs are the arguments of invoke.

@@ -43,7 +43,7 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 	e.stats.rate.mark(now)
 	if err := e.admit(); err != nil {
 		e.stats.rejected++
-		_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, err), h.echo)
+		_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, err), h.trace.Append(nil))
 		e.rebalance(b)
 		return sink, true
 	}
@@ -51,18 +51,17 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 	e.floor = max(e.floor, 1)
 	q := e.newRequest()
 	q.client, q.channel, q.born = s, channel, now
-	q.echo = append(q.echo[:0], h.echo...)
 	q.story = h.story
+	q.encodeHeaders(f.Headers, h.trace.ID != 0)
 	q.timeout = e.p.RequestTimeout
 	if h.timeout >= 0 {
 		q.timeout = h.timeout
 	}
 	e.timers.arm(&q.deadline, now+instant(q.timeout))
-	if e.queue.n > 0 || !e.assign(b, q, now, invoke, h.invoke) {
+	if e.queue.n > 0 || !e.assign(b, q, now, invoke) {
 		q.mu.Lock()
 		q.shared = true
 		q.invoke = append(q.invoke[:0], invoke...)
-		q.invokeHeaders = append(q.invokeHeaders[:0], h.invoke...)
 		q.mu.Unlock()
 		e.queue.push(q)
 		e.stats.depth.update(now, e.queue.n)
@@ -121,7 +120,7 @@ func (e *Engine) recycle(r *request) {
 
 // assign gives a request to the least loaded worker with room. It returns false
 // if there is none. Called with mu held.
-func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke, headers []byte) bool {
+func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke []byte) bool {
 	for {
 		w := e.pick()
 		if w == nil || w.load >= e.p.Concurrency {
@@ -129,9 +128,9 @@ func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke, headers [
 		}
 		var err error
 		if r.shared {
-			err = e.injectQueued(b, w, r, now, invoke, headers)
+			err = e.injectQueued(b, w, r, now, invoke)
 		} else {
-			err = e.inject(b, w, r, now, invoke, headers)
+			err = e.inject(b, w, r, now, invoke)
 		}
 		if err == nil {
 			return true
@@ -147,13 +146,13 @@ func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke, headers [
 
 // injectQueued is inject for a request that its client's reader knows already: it
 // may be adding to what is held.
-func (e *Engine) injectQueued(b *rpc.Batch, w *worker, r *request, now instant, invoke, headers []byte) error {
+func (e *Engine) injectQueued(b *rpc.Batch, w *worker, r *request, now instant, invoke []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.phase != queued {
 		return nil // its client broke the protocol a moment ago and is about to settle it
 	}
-	if err := e.inject(b, w, r, now, invoke, headers); err != nil {
+	if err := e.inject(b, w, r, now, invoke); err != nil {
 		return err
 	}
 	if len(r.held) > 0 {
@@ -170,7 +169,8 @@ func (e *Engine) injectQueued(b *rpc.Batch, w *worker, r *request, now instant, 
 // mutex held, or before anybody else knows the request. The worker's reader may
 // learn of it as soon as the channel is open, so what it looks at is set before;
 // the channel's number it never looks at.
-func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke, headers []byte) error {
+func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke []byte) error {
+	headers := r.invokeHeaders
 	if len(headers) == 0 {
 		headers = nil
 	}
@@ -199,7 +199,7 @@ func (e *Engine) pump(b *rpc.Batch) {
 	for e.queue.n > 0 {
 		r := e.queue.first
 		e.queue.remove(r) // first, because assigning links it to its worker
-		if !e.assign(b, r, now, r.invoke, r.invokeHeaders) {
+		if !e.assign(b, r, now, r.invoke) {
 			e.queue.unshift(r)
 			break
 		}

@@ -57,8 +57,8 @@ type request struct {
 	workerDone    bool   // nothing more comes from the worker
 	held          []byte // frames that came before the request was assigned
 	invoke        []byte // the arguments of invoke, while queued
-	invokeHeaders []byte
-	paused        bool // held is over its limit, the client's session is paused
+	invokeHeaders []byte // its headers
+	paused        bool   // held is over its limit, the client's session is paused
 	queueTime     time.Duration
 	runStart      instant
 
