@@ -14,8 +14,12 @@ import (
 
 // Spawn implements isolate.Isolate. It waits while Options.Concurrency workers
 // are starting. If ctx ends during the start itself, which cannot be interrupted
-// (an exec from a network drive may hang), the worker is killed when it comes.
+// (an exec from a network drive may hang), the worker is killed when it comes;
+// until it is dead its output may be delivered.
 func (iso *Isolate) Spawn(ctx context.Context, s isolate.Spawn) (isolate.Process, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cannot start worker of app %q: %w", s.App, err)
+	}
 	select {
 	case iso.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -78,8 +82,9 @@ func (iso *Isolate) start(s isolate.Spawn) (*worker, error) {
 		return nil, explain(p, s, err)
 	}
 	if err := w.limit(limits); err != nil {
-		// It runs already, but not as it must. Its supervisor clears up.
+		// It runs already, but not as it must.
 		w.Kill()
+		<-w.done
 		return nil, &isolate.SpawnError{App: s.App, Slave: p.slave, Reason: err.Error(), Err: err,
 			Remedy: "raise the runtime's own limit, or lower that of the profile"}
 	}

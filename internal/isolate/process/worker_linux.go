@@ -175,7 +175,7 @@ func (w *worker) reap() isolate.Exit {
 	}
 	exit := isolate.Exit{
 		Code: status.ExitStatus(), Killed: w.killed, OOM: w.group.ranOutOfMemory(),
-		User: time.Duration(usage.Utime.Nano()), System: time.Duration(usage.Stime.Nano()), MaxRSS: usage.Maxrss << 10,
+		User: time.Duration(usage.Utime.Nano()), System: time.Duration(usage.Stime.Nano()), MaxRSS: int64(usage.Maxrss) << 10,
 	}
 	if status.Signaled() {
 		exit.Signal = syscall.Signal(status.Signal())
