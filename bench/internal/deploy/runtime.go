@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cocaine/cocaine-go/bench/internal/control"
@@ -44,7 +45,8 @@ func Start(ctx context.Context, binary, dir string) (r *Runtime, took time.Durat
 	}
 	ctx, cancel := control.WithTimeout(ctx)
 	defer cancel()
-	if _, err := r.proc.Expect(ctx, "ready"); err != nil {
+	ready := func(line string) bool { return strings.HasPrefix(line, "ready") || strings.Contains(line, " msg=ready ") }
+	if err := r.proc.Await(ctx, "ready", ready); err != nil {
 		r.Stop()
 		return nil, 0, err
 	}

@@ -57,30 +57,33 @@ func (p *Proc) PID() int { return p.cmd.Process.Pid }
 
 // Expect waits for a line of output that has the prefix and returns what follows
 // it. Each line is looked at once, so calls in turn find lines in turn.
-func (p *Proc) Expect(ctx context.Context, prefix string) (string, error) {
+func (p *Proc) Expect(ctx context.Context, prefix string) (rest string, err error) {
+	err = p.Await(ctx, prefix, func(line string) (found bool) {
+		rest, found = strings.CutPrefix(line, prefix)
+		return found
+	})
+	return strings.TrimSpace(rest), err
+}
+
+// Await waits for a line of output that matches. what names the line in errors.
+func (p *Proc) Await(ctx context.Context, what string, match func(line string) bool) error {
+	ended := false
 	for {
 		line, changed, ok := p.output.next()
 		switch {
+		case ok && match(line):
+			return nil
 		case ok:
-			if rest, found := strings.CutPrefix(line, prefix); found {
-				return strings.TrimSpace(rest), nil
-			}
 			continue
-		default:
+		case ended:
+			return fmt.Errorf("%s ended before it was ready: %s", p.Name, p.Tail())
 		}
 		select {
 		case <-changed:
 		case <-p.done:
-			// The output is complete now; one more look, then give up.
-			if line, _, ok := p.output.next(); ok {
-				if rest, found := strings.CutPrefix(line, prefix); found {
-					return strings.TrimSpace(rest), nil
-				}
-				continue
-			}
-			return "", fmt.Errorf("%s ended before it was ready: %s", p.Name, p.Tail())
+			ended = true // the output is complete now; what is left of it is still looked at
 		case <-ctx.Done():
-			return "", fmt.Errorf("%s did not say %q: %w%s", p.Name, prefix, ctx.Err(), p.tailAfter("; it said: "))
+			return fmt.Errorf("%s did not say %q: %w%s", p.Name, what, ctx.Err(), p.tailAfter("; it said: "))
 		}
 	}
 }
