@@ -45,7 +45,9 @@ func Start(ctx context.Context, binary, dir string) (r *Runtime, took time.Durat
 	}
 	ctx, cancel := control.WithTimeout(ctx)
 	defer cancel()
-	ready := func(line string) bool { return strings.HasPrefix(line, "ready") || strings.Contains(line, " msg=ready ") }
+	ready := func(line string) bool {
+		return strings.HasPrefix(line, "ready") || strings.Contains(line, " msg=ready ")
+	}
 	if err := r.proc.Await(ctx, "ready", ready); err != nil {
 		r.Stop()
 		return nil, 0, err
