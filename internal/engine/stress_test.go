@@ -20,6 +20,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
 // A moody worker does with each request whatever its dice say. It runs in this
@@ -193,7 +194,6 @@ type stress struct {
 	iso    *moodyIsolate
 	engine *engine.Engine
 	ln     net.Listener
-	steady rpc.Stats    // of clients that stay connected
 	issued atomic.Int64 // calls
 }
 
@@ -247,9 +247,6 @@ func (s *stress) run() {
 
 func (s *stress) check() {
 	t := s.t
-	if n := s.steady.LateFrames.Load(); n != 0 {
-		t.Errorf("clients got %d frames behind the last one of a call", n)
-	}
 	doc := s.engine.Info(1)
 	requests := doc["requests"].(map[string]any)
 	t.Logf("%d calls: %v; pool %v", s.issued.Load(), requests, doc["pool"])
@@ -283,17 +280,14 @@ func (s *stress) trouble(calm <-chan struct{}) {
 // client makes calls, on one connection if it stays, otherwise on many, which it
 // leaves behind in the middle of what they carry.
 func (s *stress) client(stays bool) {
-	stats := &s.steady
-	if !stays {
-		stats = new(rpc.Stats)
-	}
 	slots := make(chan struct{}, 30)
 	for left := stressCalls; left > 0; {
-		session, err := rpc.Dial(s.t.Context(), "tcp", s.ln.Addr().String(), rpc.SessionOptions{Stats: stats})
+		conn, err := net.Dial("tcp", s.ln.Addr().String())
 		if err != nil {
 			s.t.Error(err)
 			return
 		}
+		session := rpc.Start(&witness{Conn: conn, t: s.t, scanner: wire.NewScanner(wire.Limits{}), last: make(map[uint64]wire.Frame)}, rpc.SessionOptions{})
 		n := left
 		if !stays {
 			n = min(left, 1+s.dice.n(100))
@@ -314,6 +308,42 @@ func (s *stress) client(stays bool) {
 		_ = session.Close()
 		session.Wait()
 	}
+}
+
+// A witness sees every frame that a client gets, and fails the test if one comes
+// behind the last one of its call.
+type witness struct {
+	net.Conn
+	t       *testing.T
+	buf     []byte
+	scanner wire.Scanner
+	last    map[uint64]wire.Frame // the last frames of calls
+}
+
+func (w *witness) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.buf = append(w.buf, p[:n]...)
+	for {
+		f, n, err := w.scanner.Next(w.buf)
+		if err != nil {
+			break
+		}
+		w.buf = w.buf[n:]
+		if last, over := w.last[f.Channel]; over && !revoked(f) {
+			w.t.Errorf("client got %v behind %v", f, last)
+		}
+		if f.Type != idl.Write {
+			w.last[f.Channel] = f
+		}
+	}
+	return n, err
+}
+
+// revoked reports whether a frame is a session's answer to a frame on a channel
+// that it has forgotten: it does not remember all that were closed a while ago.
+func revoked(f wire.Frame) bool {
+	e, err := rpc.DecodeError(f.Args)
+	return f.Type == idl.Error && err == nil && e.Category == idl.CategoryDispatch && e.Code == idl.DispatchRevoked
 }
 
 // call makes one call of a random kind.
