@@ -1,9 +1,16 @@
 package engine_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain makes the test's own program the workers of TestRealProcesses.
+func TestMain(m *testing.M) {
+	if mode := os.Getenv(workerMode); mode != "" {
+		os.Exit(runWorker(mode))
+	}
+	goleak.VerifyTestMain(m)
+}

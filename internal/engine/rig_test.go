@@ -295,12 +295,12 @@ type process struct {
 	deaf     bool // does not care for SIGTERM
 	orphan   bool // something it has started keeps the connection open
 	conn     net.Conn
-	signals  []signal
+	signals  []sent
 	lastWord []string // printed when it ends
 }
 
-// A signal is what a process got, and how long after its start.
-type signal struct {
+// sent is a signal that a process got, and how long after its start.
+type sent struct {
 	Name  string
 	After time.Duration
 }
@@ -356,7 +356,7 @@ func (p *process) Signal(sig os.Signal) error {
 		return os.ErrProcessDone
 	}
 	s := sig.(syscall.Signal)
-	p.signals = append(p.signals, signal{isolate.SignalName(s), time.Since(p.born)})
+	p.signals = append(p.signals, sent{isolate.SignalName(s), time.Since(p.born)})
 	deaf := p.deaf
 	p.mu.Unlock()
 	if !deaf {
@@ -371,14 +371,14 @@ func (p *process) Kill() error {
 		p.mu.Unlock()
 		return nil
 	}
-	p.signals = append(p.signals, signal{"SIGKILL", time.Since(p.born)})
+	p.signals = append(p.signals, sent{"SIGKILL", time.Since(p.born)})
 	p.mu.Unlock()
 	p.end(isolate.Exit{Code: -1, Signal: syscall.SIGKILL, Killed: true})
 	return nil
 }
 
 // got are the signals that came.
-func (p *process) got() []signal {
+func (p *process) got() []sent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.signals

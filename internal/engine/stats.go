@@ -38,11 +38,11 @@ const tick = instant(5 * time.Second)
 func (m *meter) init() { m.next = tick }
 
 func (m *meter) mark(now instant) {
-	m.total++
-	m.recent++
 	if now >= m.next {
 		m.advance(now)
 	}
+	m.total++
+	m.recent++
 }
 
 // advance applies the ticks that have passed.

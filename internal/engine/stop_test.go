@@ -114,7 +114,7 @@ func TestStopInEveryState(t *testing.T) {
 		start := time.Now()
 		done := r.stopping(0)
 		r.wantStates(map[string]int{"terminating": 4})
-		shaking.wantSignals(t, signal{"SIGTERM", time.Since(shaking.born)})
+		shaking.wantSignals(t, sent{"SIGTERM", time.Since(shaking.born)})
 		for _, w := range ws {
 			w.Recv()
 			w.leave()

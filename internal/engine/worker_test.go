@@ -45,7 +45,7 @@ func (r *rig) wantCrash(code int, exit string) engine.Crash {
 
 // wantSignals fails the test unless the process got these signals at these times
 // after its start.
-func (p *process) wantSignals(t *testing.T, want ...signal) {
+func (p *process) wantSignals(t *testing.T, want ...sent) {
 	t.Helper()
 	synctest.Wait()
 	if got := p.got(); fmt.Sprint(got) != fmt.Sprint(want) {
@@ -63,23 +63,23 @@ func TestLateWorkers(t *testing.T) {
 		live    func(r *rig, p *process)
 		code    int
 		exit    string
-		signals []signal
+		signals []sent
 	}{
 		{"no handshake", map[string]any{"handshake-timeout": 3}, false, func(*rig, *process) {},
-			codeShakeLate, "killed by SIGTERM", []signal{{"SIGTERM", 3 * time.Second}}},
+			codeShakeLate, "killed by SIGTERM", []sent{{"SIGTERM", 3 * time.Second}}},
 		{"no handshake, deaf", map[string]any{"handshake-timeout": 3}, true, func(*rig, *process) {},
-			codeShakeLate, "killed by SIGKILL", []signal{{"SIGTERM", 3 * time.Second}, {"SIGKILL", 8 * time.Second}}},
+			codeShakeLate, "killed by SIGKILL", []sent{{"SIGTERM", 3 * time.Second}, {"SIGKILL", 8 * time.Second}}},
 		{"connected, no handshake", map[string]any{"handshake-timeout": 3}, false, func(r *rig, p *process) { r.connect(p) },
-			codeShakeLate, "killed by SIGTERM", []signal{{"SIGTERM", 3 * time.Second}}},
+			codeShakeLate, "killed by SIGTERM", []sent{{"SIGTERM", 3 * time.Second}}},
 		{"no heartbeat", map[string]any{"heartbeat-timeout": 10}, false, func(r *rig, p *process) { r.connect(p).shake() },
-			codeHeartLate, "killed by SIGTERM", []signal{{"SIGTERM", 10 * time.Second}}},
+			codeHeartLate, "killed by SIGTERM", []sent{{"SIGTERM", 10 * time.Second}}},
 		{"one heartbeat", map[string]any{"heartbeat-timeout": 10}, false, func(r *rig, p *process) {
 			w := r.connect(p)
 			w.shake()
 			wait(6 * time.Second)
 			w.Send(1, idl.WorkerHeartbeat)
 			w.Want(1, idl.WorkerHeartbeat)
-		}, codeHeartLate, "killed by SIGTERM", []signal{{"SIGTERM", 16 * time.Second}}},
+		}, codeHeartLate, "killed by SIGTERM", []sent{{"SIGTERM", 16 * time.Second}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestSpawnTimeout(t *testing.T) {
 			r.SetTarget(0)
 			wait(5 * time.Second)
 			p := r.spawned()
-			p.wantSignals(t, signal{"SIGTERM", 5 * time.Second})
+			p.wantSignals(t, sent{"SIGTERM", 5 * time.Second})
 			r.wantCrash(codeSpawnLate, "killed by SIGTERM")
 		})
 	})
@@ -540,7 +540,7 @@ func TestTerminateTimeout(t *testing.T) {
 				if err := r.Stop(r.t.Context()); err != nil {
 					t.Error(err)
 				}
-				w.wantSignals(t, signal{"SIGTERM", limit}, signal{"SIGKILL", limit + 5*time.Second})
+				w.wantSignals(t, sent{"SIGTERM", limit}, sent{"SIGKILL", limit + 5*time.Second})
 				r.wantCrashes(0)
 			})
 		})
@@ -557,7 +557,7 @@ func TestStubbornAfterAcknowledgement(t *testing.T) {
 		w.wantTerminate(t, codeStopped, "overseer is shutting down")
 		w.Send(1, idl.WorkerTerminate, 0, "confirmed")
 		wait(time.Minute)
-		w.wantSignals(t, signal{"SIGTERM", 2 * time.Second}, signal{"SIGKILL", 4 * time.Second})
+		w.wantSignals(t, sent{"SIGTERM", 2 * time.Second}, sent{"SIGKILL", 4 * time.Second})
 	})
 }
 
@@ -569,7 +569,7 @@ func TestNoHeartbeatWhileTerminating(t *testing.T) {
 		if err := r.Stop(r.t.Context()); err != nil {
 			t.Error(err)
 		}
-		w.wantSignals(t, signal{"SIGTERM", 3*time.Second + 5*time.Second})
+		w.wantSignals(t, sent{"SIGTERM", 3*time.Second + 5*time.Second})
 		r.wantCount(0, "pool", "total:crashed")
 	})
 }

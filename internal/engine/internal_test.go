@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/cocaine/cocaine-go/internal/faultnet"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+func testRand(t *testing.T) *rand.Rand {
+	seed := faultnet.Seed(t)
+	return rand.New(rand.NewPCG(seed, seed))
+}
+
+type tally struct{ fired []*timer }
+
+func (o *tally) expire(_ *rpc.Batch, t *timer) { o.fired = append(o.fired, t) }
+
+// The heap of timers gives what a sorted list would, whatever is armed, moved and
+// disarmed before.
+func TestTimersFireInOrder(t *testing.T) {
+	r := testRand(t)
+	for range 50 {
+		ts := timers{wake: make(chan struct{}, 1)}
+		owner := new(tally)
+		all := make([]*timer, 1+r.IntN(100))
+		for i := range all {
+			all[i] = &timer{owner: owner}
+		}
+		now := instant(0)
+		armed := func() (n int) {
+			for _, x := range all {
+				if x.pos != 0 {
+					n++
+				}
+			}
+			return n
+		}
+		for range 500 {
+			x := all[r.IntN(len(all))]
+			switch r.IntN(4) {
+			case 0, 1:
+				ts.arm(x, now+instant(r.IntN(100)))
+			case 2:
+				ts.disarm(x)
+			case 3:
+				now += instant(r.IntN(20))
+				var due []instant
+				for _, x := range all {
+					if x.pos != 0 && x.at <= now {
+						due = append(due, x.at)
+					}
+				}
+				slices.Sort(due)
+				var got []instant
+				for x := ts.due(now); x != nil; x = ts.due(now) {
+					got = append(got, x.at)
+				}
+				if !slices.Equal(got, due) {
+					t.Fatalf("at %d fired %v, want %v", now, got, due)
+				}
+			}
+			if len(ts.heap) != armed() {
+				t.Fatalf("heap has %d timers, %d are armed", len(ts.heap), armed())
+			}
+			for i, x := range ts.heap {
+				if x.pos != i+1 {
+					t.Fatalf("timer at %d says %d", i, x.pos-1)
+				}
+			}
+		}
+	}
+}
+
+// The timer loop is woken for an instant before the one it sleeps for, and for no
+// other.
+func TestTimersWake(t *testing.T) {
+	ts := timers{wake: make(chan struct{}, 1), next: 100}
+	woken := func() bool {
+		select {
+		case <-ts.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	a, b, c := new(timer), new(timer), new(timer)
+	ts.arm(a, 200)
+	if woken() {
+		t.Error("woken for 200 while it sleeps for 100")
+	}
+	ts.arm(b, 50)
+	if !woken() {
+		t.Error("not woken for 50")
+	}
+	ts.disarm(b)
+	ts.arm(b, 60)
+	ts.arm(c, 70)
+	if woken() {
+		t.Error("woken although it looks at 50 anyway")
+	}
+	ts.arm(c, 40)
+	if !woken() {
+		t.Error("not woken for 40")
+	}
+}
+
+// The least loaded worker is found whatever happened before.
+func TestBucketsFindTheLeast(t *testing.T) {
+	r := testRand(t)
+	for range 50 {
+		var k buckets
+		all := make([]*worker, 1+r.IntN(10))
+		in := make(map[*worker]bool)
+		for i := range all {
+			all[i] = new(worker)
+		}
+		for range 500 {
+			w := all[r.IntN(len(all))]
+			switch {
+			case !in[w]:
+				k.add(w)
+				in[w] = true
+			case r.IntN(10) == 0:
+				k.remove(w)
+				delete(in, w)
+			case w.load == 0 || r.IntN(2) == 0:
+				k.change(w, w.load+1)
+			default:
+				k.change(w, w.load-1)
+			}
+			if out := all[r.IntN(len(all))]; !in[out] && out.load > 0 {
+				k.change(out, out.load-1) // of one that takes no requests, but still has some
+				k.remove(out)
+			}
+			least := math.MaxInt
+			for w := range in {
+				least = min(least, w.load)
+			}
+			got := k.min()
+			if len(in) == 0 {
+				if got != nil {
+					t.Fatal("a worker in empty buckets")
+				}
+				continue
+			}
+			if got == nil || got.load != least || !in[got] {
+				t.Fatalf("min is %+v, want load %d", got, least)
+			}
+			if found := k.find(func(w *worker) bool { return w != got }); len(in) > 1 && (found == nil || found == got || !in[found]) {
+				t.Fatalf("find gave %+v", found)
+			}
+		}
+	}
+}
+
+func TestHistogram(t *testing.T) {
+	var h histogram
+	if h.quantile(.5) != 0 || h.below(time.Second) != 0 {
+		t.Error("an empty histogram has values")
+	}
+	for us := time.Duration(0); us < 1<<22; us += 1 + us/3 {
+		i := bucketOf(us * time.Microsecond)
+		if ms := float64(us) / 1000; upper(i) < ms || upper(i) > ms*1.13+.0011 {
+			t.Errorf("%d us are in bucket %d, which ends at %v ms", us, i, upper(i))
+		}
+	}
+	for _, d := range []time.Duration{-time.Second, 0, math.MaxInt64} {
+		if i := bucketOf(d); i < 0 || i >= len(h.counts) {
+			t.Errorf("%v is in bucket %d", d, i)
+		}
+	}
+	for range 3 * fading {
+		h.add(time.Millisecond)
+	}
+	if h.total > fading || h.below(2*time.Millisecond) != 100 {
+		t.Errorf("total is %d, %v%% are below 2 ms", h.total, h.below(2*time.Millisecond))
+	}
+	for range fading {
+		h.add(time.Second)
+	}
+	if q := h.quantile(.9); q < 1000 {
+		t.Errorf("old values do not fade: 90%% take at most %v ms", q)
+	}
+}
+
+func TestMeter(t *testing.T) {
+	var m meter
+	m.init()
+	at := func(s float64) instant { return instant(s * float64(time.Second)) }
+	for i := range 600 { // one a second, for ten minutes
+		m.mark(at(float64(i)))
+	}
+	m.advance(at(600))
+	for i, r := range m.rates {
+		if math.Abs(r-1) > .01 {
+			t.Errorf("rate %d is %v, want 1", i, r)
+		}
+	}
+	if mean := m.mean(at(600)); math.Abs(mean-1) > .01 {
+		t.Errorf("mean is %v, want 1", mean)
+	}
+	m.advance(at(660))
+	if m.rates[0] > .4 || m.rates[2] < .9 {
+		t.Errorf("after a minute of silence the rates are %v", m.rates)
+	}
+	m.advance(at(100000))
+	m.mark(at(100000))
+	if m.rates[0] != 0 || m.next < at(100000) {
+		t.Errorf("after a day of silence the rates are %v", m.rates)
+	}
+	if m.mean(0) != 0 {
+		t.Error("a mean before the start")
+	}
+}
+
+func TestAverage(t *testing.T) {
+	a := average{window: instant(2 * time.Second)}
+	a.update(0, 10)
+	if v := a.read(instant(20 * time.Second)); math.Abs(v-10) > .01 {
+		t.Errorf("average of a steady 10 is %v", v)
+	}
+	a.update(instant(20*time.Second), 0)
+	if v := a.read(instant(22 * time.Second)); math.Abs(v-10/math.E) > .01 {
+		t.Errorf("average after one window is %v", v)
+	}
+	if v := a.read(instant(21 * time.Second)); math.Abs(v-10/math.E) > .01 {
+		t.Errorf("time that goes back changes the average to %v", v)
+	}
+}
+
+// node-engine 12.3 case 20: a step of the wall clock means nothing. All instants
+// come from at and now, and both look at the monotonic clock.
+func TestWallClockSteps(t *testing.T) {
+	e := New(Options{})
+	stepped := time.Now()
+	// A time.Time with a monotonic reading keeps its wall seconds above bit 30 of
+	// its first word: this is what time.Now returns after the clock was set back.
+	*(*uint64)(unsafe.Pointer(&stepped)) -= 3600 << 30
+	if d := time.Until(stepped.Round(0)); d > -time.Hour+time.Minute {
+		t.Fatalf("clock is %v ahead, want an hour behind", d)
+	}
+	if at := e.at(stepped); at < 0 || at > instant(time.Minute) {
+		t.Errorf("instant is %v after the clock was set back", time.Duration(at))
+	}
+	if now := e.now(); now < 0 || now > instant(time.Minute) {
+		t.Errorf("now is %v", time.Duration(now))
+	}
+}
