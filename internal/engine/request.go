@@ -78,6 +78,11 @@ type (
 	fromWorker request
 )
 
+var (
+	_ rpc.LastReceiver = (*fromClient)(nil)
+	_ rpc.LastReceiver = (*fromWorker)(nil)
+)
+
 // Receive passes a frame of the client on to the worker.
 func (c *fromClient) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	r := (*request)(c)
@@ -115,6 +120,29 @@ func (c *fromClient) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 		r.e.settleBoth(b, r)
 	}
 	return true
+}
+
+// ReceiveLast passes the client's last chunk and the end of its stream on to the
+// worker in one step. It implements rpc.LastReceiver.
+func (c *fromClient) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
+	r := (*request)(c)
+	r.mu.Lock()
+	if r.phase != running || !isChunk(f.Args) {
+		r.mu.Unlock()
+		if c.Receive(b, f) {
+			return
+		}
+		f.Type, f.Args = idl.Close, emptyArgs
+		c.Receive(b, f)
+		return
+	}
+	_ = r.worker.session.SendLast(b, r.wchannel, f.Args, r.headers(), r.headers()) // a lost worker is reported by its own reader
+	r.clientDone = true
+	last := r.workerDone
+	r.mu.Unlock()
+	if last {
+		r.e.settleBoth(b, r)
+	}
 }
 
 // reject ends a request whose client broke the protocol of the stream: both sides
@@ -277,6 +305,29 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 		r.e.settleBoth(b, r)
 	}
 	return true
+}
+
+// ReceiveLast passes the worker's last chunk and the end of its stream on to the
+// client in one step. It implements rpc.LastReceiver.
+func (w *fromWorker) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
+	r := (*request)(w)
+	r.mu.Lock()
+	if r.phase != running || !isChunk(f.Args) {
+		r.mu.Unlock()
+		if w.Receive(b, f) {
+			return
+		}
+		f.Type, f.Args = idl.Close, emptyArgs
+		w.Receive(b, f)
+		return
+	}
+	_ = r.client.SendLast(b, r.channel, f.Args, r.headers(), r.lastHeaders(b)) // a lost client is reported by its own reader
+	r.workerDone = true
+	last := r.clientDone
+	r.mu.Unlock()
+	if last {
+		r.e.settleBoth(b, r)
+	}
 }
 
 // Lost says that the worker's connection ended with the request open. Whichever

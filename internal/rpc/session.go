@@ -141,7 +141,8 @@ type Session struct {
 	out    output
 	err    error               // why nothing can be sent any more
 	table  map[uint64]Receiver // channels whose receiving half is open
-	max    uint64              // the highest channel id opened by either side
+	max    atomic.Uint64       // the highest channel id opened by either side; rises under mu or by the reader
+	size   atomic.Int64        // len(table), for those who do not hold mu
 	over   bool                // the session has ended: err is set, done closed
 	last   *time.Timer         // ends a session whose output broke
 	resume chan struct{}       // closed when pauses drops to 0; nil when nobody waits
@@ -346,8 +347,19 @@ func (s *Session) drainInput() bool {
 			s.malformed(err)
 			return false
 		}
+		start := s.r
 		s.r += n
 		frames++
+		if f.Type == idl.Write && len(f.Headers) <= 1 {
+			if end := closeBehind(s.buf[start:s.r], s.buf[s.r:s.w]); end > 0 && s.dispatchLast(f) {
+				s.r += end
+				frames++
+				if len(s.batch.full) > 0 && !s.settle() {
+					return false
+				}
+				continue
+			}
+		}
 		if !s.dispatch(f) {
 			return false
 		}
@@ -429,6 +441,10 @@ func (s *Session) dispatch(f wire.Frame) bool {
 		return true
 	}
 	s.spill()
+	if s.opts.Acceptor != nil && s.fresh(f.Channel) {
+		s.accept(f.Channel)
+		return true
+	}
 	s.mu.Lock()
 	r, ok := s.table[f.Channel]
 	if ok {
@@ -437,21 +453,10 @@ func (s *Session) dispatch(f wire.Frame) bool {
 		s.receive()
 		return true
 	}
-	fresh := f.Channel > s.max && s.opts.Acceptor != nil
 	late := (s.closed[f.Channel%recent] == f.Channel || s.finished[f.Channel%recent] == f.Channel) && f.Channel != 0
-	crowded := len(s.table) >= s.opts.Channels
-	if fresh {
-		s.max = f.Channel
-	} else {
-		s.finished[f.Channel%recent] = f.Channel // answer once, drop what follows
-	}
 	s.mu.Unlock()
+	s.finished[f.Channel%recent] = f.Channel // answer once, drop what follows
 	switch {
-	case fresh && crowded:
-		s.Violation(&s.batch, f.Channel, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
-		s.forget(f.Channel)
-	case fresh:
-		s.accept(f.Channel)
 	case late, s.opts.Acceptor == nil, f.Type == idl.Error:
 		s.opts.Stats.LateFrames.Add(1)
 	default:
@@ -461,7 +466,25 @@ func (s *Session) dispatch(f wire.Frame) bool {
 	return true
 }
 
+// fresh reports whether a channel is above all before, and takes its number.
+func (s *Session) fresh(channel uint64) bool {
+	for {
+		top := s.max.Load()
+		if channel <= top {
+			return false
+		}
+		if s.max.CompareAndSwap(top, channel) {
+			return true
+		}
+	}
+}
+
 func (s *Session) accept(channel uint64) {
+	if s.size.Load() >= int64(s.opts.Channels) {
+		s.Violation(&s.batch, channel, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
+		s.finished[channel%recent] = channel
+		return
+	}
 	switch r := s.opts.Acceptor.Accept(&s.batch, s, channel, &s.frame).(type) {
 	case registered:
 	case nil:
@@ -500,7 +523,7 @@ func (s *Session) spill() {
 	if s.cur.r != nil && !s.cur.known {
 		s.mu.Lock()
 		if s.closed[s.cur.id%recent] != s.cur.id { // nobody has forgotten it meanwhile
-			s.table[s.cur.id] = s.cur.r
+			s.put(s.cur.id, s.cur.r)
 		}
 		s.mu.Unlock()
 	}
@@ -515,7 +538,7 @@ type registered struct{ Receiver }
 func (s *Session) register(channel uint64, r Receiver) {
 	s.mu.Lock()
 	if r != nil {
-		s.table[channel] = r
+		s.put(channel, r)
 	} else {
 		s.closed[channel%recent] = channel
 	}
@@ -525,9 +548,20 @@ func (s *Session) register(channel uint64, r Receiver) {
 // forget closes the receiving half of a channel. Frames that still come are late.
 func (s *Session) forget(channel uint64) {
 	s.mu.Lock()
-	delete(s.table, channel)
+	s.drop(channel)
 	s.closed[channel%recent] = channel
 	s.mu.Unlock()
+}
+
+// put and drop change the table. Called with mu held.
+func (s *Session) put(channel uint64, r Receiver) {
+	s.table[channel] = r
+	s.size.Store(int64(len(s.table)))
+}
+
+func (s *Session) drop(channel uint64) {
+	delete(s.table, channel)
+	s.size.Store(int64(len(s.table)))
 }
 
 // Forget closes the receiving half of a channel from this side: whatever the peer
@@ -542,7 +576,7 @@ func (s *Session) take(channel uint64) Receiver {
 	defer s.mu.Unlock()
 	r := s.table[channel]
 	if r != nil {
-		delete(s.table, channel)
+		s.drop(channel)
 		s.closed[channel%recent] = channel
 	}
 	return r
@@ -584,15 +618,15 @@ func (s *Session) enqueueFirst(b *Batch, r Receiver, typ uint64, args, headers [
 	if s.err != nil {
 		return 0, s.err
 	}
-	if len(s.table) >= s.opts.Channels || s.max == math.MaxUint64 {
+	if len(s.table) >= s.opts.Channels || s.max.Load() == math.MaxUint64 {
 		return 0, ErrTooManyChannels
 	}
-	s.max++
+	id := s.max.Add(1)
 	if r != nil {
-		s.table[s.max] = r
+		s.put(id, r)
 	}
-	s.out.append(b, s.max, typ, args, headers)
-	return s.max, nil
+	s.out.append(b, id, typ, args, headers)
+	return id, nil
 }
 
 // Send appends a frame to the output. args is a whole msgpack array, nil for an
