@@ -35,8 +35,8 @@ type App struct {
 	turn    chan struct{} // a token; whoever has it has the turn
 	changed chan struct{} // has a token when the number of active workers changed
 	wg      sync.WaitGroup
-	// In wg are the watcher and the engines of earlier releases, which drain until
-	// draining ends.
+	// In wg are the watcher and the engines of earlier releases. All engines that
+	// drain do so until draining ends at the latest.
 	draining context.Context
 	cutShort context.CancelFunc
 

@@ -10,11 +10,12 @@ import (
 const closing = time.Second
 
 // pause stops the app, and has it forgotten by the runlist if forget is set. Only
-// the first call works, others wait for it. An app that cannot be forgotten is
-// stopped all the same.
+// the first call works, others wait for it; the end of any caller's ctx ends the
+// draining. An app that cannot be forgotten is stopped all the same.
 func (a *App) pause(ctx context.Context, forget bool) error {
 	a.cancel() // interrupts a start or a replacement
-	<-a.turn   // no limit: whoever has it was just interrupted
+	defer context.AfterFunc(ctx, a.cutShort)()
+	<-a.turn // whoever has it was just interrupted
 	defer a.give()
 	if a.stopped {
 		return nil
@@ -43,6 +44,7 @@ func (a *App) stop(ctx context.Context) {
 		limit, cancel := context.WithTimeout(ctx, a.loaded().profile.SealTimeout)
 		defer cancel()
 		defer context.AfterFunc(limit, a.cutShort)()
+		defer context.AfterFunc(a.draining, cancel)()
 		if err := e.Stop(limit); err != nil {
 			a.log.Warn("app did not finish in time", "cause", err)
 		}
