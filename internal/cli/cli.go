@@ -18,7 +18,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +57,14 @@ type app struct {
 	locator string // --locator
 	output  string // -o
 	timeout durationFlag
+}
+
+// Main runs the command line of this process, until an interrupt or SIGTERM, and
+// returns the exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, Process())
 }
 
 // Run runs one command line and returns the exit code.
@@ -105,9 +115,9 @@ name and called over streaming RPC.
 	root.SetHelpCommandGroupID("start")
 	root.SetCompletionCommandGroupID("start")
 	root.AddCommand(a.commands()...)
-	for _, c := range root.Commands() {
-		wrapArgs(c)
-	}
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	wrapArgs(root)
 	return root
 }
 
@@ -115,6 +125,10 @@ name and called over streaming RPC.
 func wrapArgs(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		wrapArgs(sub)
+	}
+	if c.HasSubCommands() && !c.Runnable() { // cobra would take any arguments and print the help
+		c.Args = cobra.NoArgs
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	}
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
@@ -131,6 +145,10 @@ func wrongArgs(c *cobra.Command, args []string, err error) string {
 	_, want, _ := strings.Cut(c.Use, " ")
 	switch {
 	case c.HasSubCommands() && len(args) > 0:
+		c.SuggestionsMinimumDistance = 2
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			return fmt.Sprintf("unknown command %q; did you mean %q?", args[0], near[0])
+		}
 		return fmt.Sprintf("unknown command %q", args[0])
 	case strings.HasPrefix(err.Error(), "unknown command"):
 		return fmt.Sprintf("it takes no arguments, have %q", args[0])

@@ -61,7 +61,6 @@ Standard error gets one line about who answered and how long it took.`,
 	fl.BoolVar(&f.msgpack, "msgpack", false, "the data is JSON, to be sent as msgpack; print the answer, msgpack, as JSON")
 	fl.BoolVar(&f.raw, "raw", false, "the data is just bytes, even if it looks like JSON")
 	fl.StringArrayVarP(&f.headers, "header", "H", nil, "send a header with the request, `name: value`; may be repeated")
-	c.MarkFlagsMutuallyExclusive("json", "msgpack", "raw")
 	return c
 }
 
@@ -75,6 +74,11 @@ type conversation struct {
 
 func (a *app) call(ctx context.Context, c *cocaine.Client, args []string, f *callFlags) error {
 	name, event := args[0], args[1]
+	t := conversation{a: a, ended: true}
+	var err error
+	if t.format, err = f.format(); err != nil {
+		return err
+	}
 	input, err := a.input(args[2:])
 	if err != nil {
 		return err
@@ -84,7 +88,6 @@ func (a *app) call(ctx context.Context, c *cocaine.Client, args []string, f *cal
 	if err != nil {
 		return err
 	}
-	t := conversation{a: a, format: f.format(), ended: true}
 	var whole []byte
 	if !f.stream {
 		if whole, err = readWhole(input); err != nil {
@@ -112,10 +115,13 @@ func (a *app) call(ctx context.Context, c *cocaine.Client, args []string, f *cal
 	if !f.quiet {
 		a.story(name, t.stream.Trailer(), time.Since(began), err)
 	}
-	if err != nil {
-		return explainEvent(ctx, c, name, event, whole, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if died := obituary(ctx, c, name, t.stream.Trailer().Get(engine.WorkerHeader), err); died != nil {
+		return hinted(fmt.Errorf("cannot call %s %s: %w", name, event, died), "cocaine crashes %s --full", name)
+	}
+	return explainEvent(ctx, c, name, event, whole, err)
 }
 
 // input opens what the DATA argument names.
@@ -226,6 +232,9 @@ func (t *conversation) converse(ctx context.Context, input io.Reader) error {
 		}
 	}()
 	for m, err := range t.stream.Messages(ctx) {
+		if f, ok := errors.AsType[*failure](err); ok {
+			return f // of the input
+		}
 		if err != nil {
 			return err
 		}
@@ -306,7 +315,7 @@ func explainEvent(ctx context.Context, c *cocaine.Client, name, event string, da
 	case e.Category == idl.CategoryGeneric && e.Code == idl.GenericInvalid && notJSON(data) != nil:
 		return hinted(failed, "cocaine call %s %s '{...}'; the data is not JSON: %v", name, event, notJSON(data))
 	}
-	return hinted(failed, "cocaine logs %s; cocaine crashes %s", name, name)
+	return hinted(failed, "cocaine logs %s", name)
 }
 
 // explainAbsence tells an app that is stopped from one that never was.
@@ -319,4 +328,31 @@ func explainAbsence(ctx context.Context, c *cocaine.Client, name, what string) e
 		}
 	}
 	return coded(NotFound, fmt.Errorf("cannot %s: there is no service %q", what, name), "cocaine ps lists the apps; cocaine up PATH starts one")
+}
+
+// burying is how long the record of a crash may take to be written: the runtime
+// answers the caller before it has reaped the worker.
+const burying = 500 * time.Millisecond
+
+// obituary says how the worker died that a call was with, if that is why it failed.
+func obituary(ctx context.Context, c *cocaine.Client, name, worker string, err error) error {
+	e, ok := errors.AsType[*cocaine.Error](err)
+	if !ok || worker == "" || e.Category != idl.CategoryStream && e.Category != idl.CategorySocket && e.Category != idl.CategorySlave {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, burying)
+	defer cancel()
+	for ctx.Err() == nil {
+		list, _ := cocaine.Get[[]crashRecord](ctx, c.Service("admin"), "crashes", name, 10)
+		for _, r := range list {
+			if r.Worker == worker {
+				return &brief{fmt.Sprintf("worker %.4s died: %s [%d, %d]", worker, r.summary(), e.Category, e.Code), err}
+			}
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }

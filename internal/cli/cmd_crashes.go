@@ -113,6 +113,18 @@ func (a *app) printFullCrashes(list []crashRecord) error {
 	return a.screen.result(b.String())
 }
 
+// summary is how the process ended and the last it said.
+func (r *crashRecord) summary() string {
+	text := r.Exit
+	if text == "" {
+		text = r.Reason
+	}
+	if last := lastLine(r.Lines); last != "" {
+		text += fmt.Sprintf(" (last line: %s)", last)
+	}
+	return text
+}
+
 func (r *crashRecord) local() string { return time.UnixMicro(r.Time).Format(time.DateTime) }
 
 func lastLine(lines []string) string {

@@ -153,7 +153,7 @@ func checkPort(addr string) finding {
 func existing(path string) (string, os.FileInfo, error) {
 	for {
 		info, err := os.Stat(path)
-		if parent := filepath.Dir(path); err != nil && parent != path && errors.Is(err, os.ErrNotExist) {
+		if parent := filepath.Dir(path); err != nil && parent != path && (errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR)) {
 			path = parent
 			continue
 		}

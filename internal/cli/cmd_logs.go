@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -51,15 +52,16 @@ var severities = []string{"debug", "info", "warning", "error"}
 
 // logRecord is a record as it travels; its JSON is what -o json prints.
 type logRecord struct {
-	Time       int64   `codec:"time" json:"-"`
-	When       string  `codec:"-" json:"time"`
-	Severity   int     `codec:"severity" json:"-"`
-	Level      string  `codec:"-" json:"level"`
-	App        string  `codec:"app" json:"app"`
-	Worker     string  `codec:"worker" json:"worker"`
-	Source     string  `codec:"source" json:"source"`
-	Message    string  `codec:"message" json:"message"`
-	Attributes [][]any `codec:"attributes" json:"attributes"`
+	Time     int64          `codec:"time" json:"-"`
+	When     string         `codec:"-" json:"time"`
+	Severity int            `codec:"severity" json:"-"`
+	Level    string         `codec:"-" json:"level"`
+	App      string         `codec:"app" json:"app"`
+	Worker   string         `codec:"worker" json:"worker"`
+	Source   string         `codec:"source" json:"source"`
+	Message  string         `codec:"message" json:"message"`
+	Pairs    [][]any        `codec:"attributes" json:"-"`
+	Attrs    map[string]any `codec:"-" json:"attributes"`
 }
 
 func (a *app) logs(ctx context.Context, c *cocaine.Client, apps []string, f *logFlags) error {
@@ -116,7 +118,10 @@ func (p *printer) print(r *logRecord) error {
 	r.Level = severities[min(max(r.Severity, 0), len(severities)-1)]
 	if p.a.asJSON() {
 		r.When = when.UTC().Format(time.RFC3339Nano)
-		r.Attributes = append([][]any{}, r.Attributes...)
+		r.Attrs = make(map[string]any, len(r.Pairs))
+		for name, value := range r.attributes() {
+			r.Attrs[name] = value
+		}
 		return p.a.printLine(r)
 	}
 	who := r.Source
@@ -126,7 +131,10 @@ func (p *printer) print(r *logRecord) error {
 	if p.names {
 		who = r.App + "/" + who
 	}
-	message := r.Message + attributes(r.Attributes)
+	message := r.Message
+	for name, value := range r.attributes() {
+		message += fmt.Sprintf(" %s=%v", name, value)
+	}
 	if isTerminal(p.a.env.Stdout) {
 		message = printable(message)
 	}
@@ -140,12 +148,13 @@ func (p *printer) paint(name string) string {
 	return paint(p.a.screen.outColor, 31+int(h.Sum32()%6), name)
 }
 
-func attributes(list [][]any) string {
-	var b strings.Builder
-	for _, kv := range list {
-		if len(kv) == 2 {
-			fmt.Fprintf(&b, " %v=%v", kv[0], kv[1])
+// attributes ranges over the names and values of a record.
+func (r *logRecord) attributes() iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for _, pair := range r.Pairs {
+			if len(pair) == 2 && !yield(fmt.Sprint(pair[0]), pair[1]) {
+				return
+			}
 		}
 	}
-	return b.String()
 }

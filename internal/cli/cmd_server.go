@@ -87,10 +87,15 @@ func (a *app) load(cmd *cobra.Command, f *serverFlags) (*config.Config, error) {
 		path = config.Find(a.env.Host)
 	}
 	conf, err := config.Load(path, a.env.Host, set)
-	if err != nil {
-		return nil, &failure{err: err, hint: "cocaine config explain", code: Usage}
+	switch {
+	case err == nil:
+		return conf, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, hinted(err, "cocaine config init %s", path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, hinted(err, "ls -l %s", path)
 	}
-	return conf, nil
+	return nil, usage(err, "cocaine config explain")
 }
 
 func (a *app) server(cmd *cobra.Command, f *serverFlags) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/archive"
@@ -188,6 +189,8 @@ func explainDeploy(name string, err error) error {
 		return failed
 	case classifyRemote(e) == Conflict:
 		return hinted(failed, "cocaine ps")
+	case strings.Contains(e.Message, "shake hands"):
+		return hinted(failed, "cocaine crashes %s --full; the program has to connect to the runtime, as package worker does", name)
 	}
 	return hinted(failed, "cocaine crashes %s --full; cocaine logs %s", name, name)
 }

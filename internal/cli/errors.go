@@ -86,7 +86,7 @@ func inBrief(err error) error {
 		_, cause, _ := strings.Cut(err.Error(), cocaine.ErrDisconnected.Error())
 		return &brief{cocaine.ErrDisconnected.Error() + cause, err}
 	case errors.Is(err, context.DeadlineExceeded):
-		return &brief{"it took too long", err}
+		return &brief{"no answer in time", err}
 	case errors.Is(err, context.Canceled):
 		return &brief{"interrupted", err}
 	}
@@ -119,10 +119,6 @@ func lastClause(e *cocaine.Error) string {
 // report prints an error and gives its exit code.
 func report(w io.Writer, err error) Code {
 	text := strings.TrimSpace(err.Error())
-	if rest, ok := strings.CutPrefix(text, "unknown command "); ok { // the words of the cobra package
-		text = "cannot run cocaine: unknown command " + strings.TrimSuffix(rest, ` for "cocaine"`)
-		err = usage(err, "cocaine help")
-	}
 	var hint string
 	var code Code
 	for e := err; e != nil; {

@@ -21,16 +21,18 @@ const (
 	unmarked                // bytes
 )
 
-func (f *callFlags) format() format {
+func (f *callFlags) format() (format, error) {
 	switch {
+	case f.json && f.msgpack, f.msgpack && f.raw, f.raw && f.json:
+		return 0, usage(errors.New("cannot send the data: --json, --msgpack and --raw exclude each other"), "cocaine call --help")
 	case f.json:
-		return strictly
+		return strictly, nil
 	case f.msgpack:
-		return converted
+		return converted, nil
 	case f.raw:
-		return unmarked
+		return unmarked, nil
 	}
-	return asItIs
+	return asItIs, nil
 }
 
 const contentType = "content-type"

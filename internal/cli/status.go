@@ -40,8 +40,8 @@ type appStatus struct {
 	Release   string `codec:"release" json:"release"`
 	Published bool   `codec:"published" json:"published"`
 	Uptime    int64  `codec:"uptime" json:"uptime_s"`
-	Error     int    `codec:"error" json:"error,omitempty"`
-	Cause     string `codec:"cause" json:"cause,omitempty"`
+	Error     int    `codec:"error" json:"error"`
+	Cause     string `codec:"cause" json:"cause"`
 	Profile   struct {
 		Name string `codec:"name" json:"name"`
 	} `codec:"profile" json:"profile"`
@@ -73,8 +73,9 @@ type appStatus struct {
 	Health struct {
 		State         string `codec:"state" json:"state"`
 		Failures      int    `codec:"failures" json:"failures"`
-		LastCrash     string `codec:"last_crash" json:"last_crash,omitempty"`
-		LastCrashTime int64  `codec:"last_crash_time" json:"last_crash_time,omitempty"`
+		LastCrash     string `codec:"last_crash" json:"last_crash"`
+		LastCrashTime int64  `codec:"last_crash_time" json:"-"`
+		LastCrashAt   string `codec:"-" json:"last_crash_time"`
 	} `codec:"health" json:"health"`
 }
 
@@ -99,8 +100,25 @@ func status(ctx context.Context, c *cocaine.Client) (*nodeStatus, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range s.Apps {
+		s.Apps[i].complete()
+	}
 	slices.SortFunc(s.Apps, func(x, y appStatus) int { return strings.Compare(x.Name, y.Name) })
 	return &s, nil
+}
+
+// complete fills in what the JSON has beside what the wire has; an app that is
+// stopped gets the shape of one that runs.
+func (s *appStatus) complete() {
+	if s.Rate == nil {
+		s.Rate = []float64{0, 0, 0}
+	}
+	if s.Health.LastCrash != "" {
+		s.Health.LastCrashAt = time.Unix(s.Health.LastCrashTime, 0).UTC().Format(time.RFC3339)
+	}
+	if s.Pool.Workers == nil {
+		s.Pool.Workers = map[string]workerStatus{}
+	}
 }
 
 // app finds an app by name.
