@@ -97,6 +97,7 @@ func (a *App) swap(rel *release, next *engine.Engine) {
 	was, old := a.adopt(rel, next)
 	a.set(Running, nil)
 	a.wake()
+	a.code.collect()
 	a.log.Info("release took over", "release", rel.number, "was", was.number)
 	a.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(a.draining, was.profile.SealTimeout)

@@ -422,6 +422,18 @@ func (u *unlinking) Close() error {
 }
 
 func (f *fleet) Spawn(ctx context.Context, s isolate.Spawn) (isolate.Process, error) {
+	f.mu.Lock()
+	ln := f.listeners[s.Args[3]]
+	f.mu.Unlock()
+	return f.spawn(ctx, s, func() (net.Conn, error) {
+		if ln == nil {
+			return nil, errors.New("there is no such socket")
+		}
+		return ln.Dial(ctx)
+	})
+}
+
+func (f *fleet) spawn(ctx context.Context, s isolate.Spawn, dial func() (net.Conn, error)) (isolate.Process, error) {
 	mode := ""
 	for _, v := range s.Env {
 		if m, ok := strings.CutPrefix(v, "MODE="); ok {
@@ -430,7 +442,6 @@ func (f *fleet) Spawn(ctx context.Context, s isolate.Spawn) (isolate.Process, er
 	}
 	w := &worker{f: f, mode: mode, spawn: s, done: make(chan struct{})}
 	f.mu.Lock()
-	ln := f.listeners[s.Args[3]]
 	f.spawned = append(f.spawned, s)
 	f.running[w] = true
 	f.mu.Unlock()
@@ -442,13 +453,10 @@ func (f *fleet) Spawn(ctx context.Context, s isolate.Spawn) (isolate.Process, er
 	case "mute":
 		return w, nil
 	}
-	if ln == nil {
-		w.end(isolate.Exit{Code: 99})
-		return w, nil // its socket is gone
-	}
-	conn, err := ln.Dial(ctx)
+	conn, err := dial()
 	if err != nil {
-		w.end(isolate.Exit{Code: 98})
+		s.Output([]byte(err.Error()), true)
+		w.end(isolate.Exit{Code: 99})
 		return w, nil
 	}
 	w.session = rpc.Start(conn, rpc.SessionOptions{Acceptor: w})
