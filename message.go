@@ -43,7 +43,6 @@ func (m Message) Bytes() []byte {
 }
 
 var (
-	errNotAChunk  = errors.New("answer is not a chunk of bytes")
 	errManyChunks = errors.New("answer has more than one chunk")
 	errNoChunks   = errors.New("method takes no chunks")
 )

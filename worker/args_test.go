@@ -55,7 +55,7 @@ func TestNoRuntime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Run(context.Background()); !errors.Is(err, worker.ErrNoEndpoint) || !strings.Contains(err.Error(), "cocaine dev .") {
+	if err := w.Run(context.Background()); !errors.Is(err, worker.ErrNoEndpoint) || !strings.Contains(err.Error(), "cocaine dev") {
 		t.Errorf("Run returned %v", err)
 	}
 	for _, endpoint := range []string{t.TempDir() + "/nobody", "127.0.0.1:1"} {

@@ -152,7 +152,7 @@ func TestHandlerContext(t *testing.T) {
 			if s.Event() != worker.Event(ctx) || s.Headers().Get("x-my") != worker.Headers(ctx).Get("x-my") {
 				t.Error("stream and context disagree")
 			}
-			look(context.WithValue(ctx, 1, 2)) // also through a context made of it
+			look(context.WithValue(ctx, anyKey{}, 2)) // also through a context made of it
 			return nil
 		})
 	})
@@ -331,3 +331,5 @@ func TestChunkTooLarge(t *testing.T) {
 	s.WantError(4, 42, 100)
 	s.stop()
 }
+
+type anyKey struct{}

@@ -14,7 +14,7 @@ import (
 
 var (
 	// ErrNoEndpoint is the end of a worker that no runtime started.
-	ErrNoEndpoint = errors.New("this program is a worker of a Cocaine app, and no runtime started it\nhint: run it with: cocaine dev .")
+	ErrNoEndpoint = errors.New("this program is a worker of a Cocaine app, and no runtime started it\nhint: run it with cocaine dev")
 	// ErrDisowned is the end of a worker whose runtime did not answer heartbeats
 	// for Options.Disown.
 	ErrDisowned = errors.New("disowned: the runtime does not answer heartbeats")
