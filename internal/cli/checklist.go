@@ -8,9 +8,11 @@ import (
 
 // checklist shows the steps of something that takes a while: on a terminal the
 // step that runs is drawn live below those that are done; elsewhere there is a
-// plain line for each when it is done. One goroutine uses it.
+// plain line for each when it is done. A brief one keeps only what failed. One
+// goroutine uses it.
 type checklist struct {
 	s     *screen
+	brief bool
 	began time.Time
 
 	since time.Time // of the running step
@@ -21,11 +23,13 @@ type checklist struct {
 	text string // of the running step; empty between steps
 }
 
-func (a *app) checklist() *checklist { return &checklist{s: a.screen, began: time.Now()} }
+func (a *app) checklist(brief bool) *checklist {
+	return &checklist{s: a.screen, brief: brief, began: time.Now()}
+}
 
 // step ends the running step, if there is one, and begins the next.
 func (c *checklist) step(text string) {
-	c.end("✓", green)
+	c.succeed()
 	c.note(text)
 	c.since = time.Now()
 	if c.s.live {
@@ -43,8 +47,16 @@ func (c *checklist) note(text string) {
 
 // finish ends the last step well; took is how long all of them took.
 func (c *checklist) finish() (took time.Duration) {
-	c.end("✓", green)
+	c.succeed()
 	return time.Since(c.began)
+}
+
+func (c *checklist) succeed() {
+	if c.brief {
+		c.halt()
+		return
+	}
+	c.end("✓", green)
 }
 
 // fail ends the last step badly.
@@ -55,7 +67,7 @@ func (c *checklist) drop() { c.halt() }
 
 func (c *checklist) end(mark string, color int) {
 	if text := c.halt(); text != "" {
-		c.s.say("%s %-42s %6s", paint(c.s.color, color, mark), text, rounded(time.Since(c.since)))
+		c.s.say("%s %s", paint(c.s.color, color, mark), c.line(text, time.Since(c.since)))
 	}
 }
 
@@ -74,6 +86,12 @@ func (c *checklist) halt() string {
 	return text
 }
 
+// line puts how long a step took into a column, where the screen is wide enough
+// for one.
+func (c *checklist) line(text string, took time.Duration) string {
+	return fmt.Sprintf("%-*s %6s", min(42, max(0, c.s.width()-12)), text, rounded(took))
+}
+
 // spin redraws the running step until it ends.
 func (c *checklist) spin() {
 	frames := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
@@ -83,7 +101,7 @@ func (c *checklist) spin() {
 		c.mu.Lock()
 		text := c.text
 		c.mu.Unlock()
-		c.s.redraw(fmt.Sprintf("%c %-42s %6s", frames[i%len(frames)], text, rounded(time.Since(c.since).Truncate(100*time.Millisecond))))
+		c.s.redraw(fmt.Sprintf("%c %s", frames[i%len(frames)], c.line(text, time.Since(c.since).Truncate(100*time.Millisecond))))
 		select {
 		case <-tick.C:
 		case <-c.quit:

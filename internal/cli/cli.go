@@ -59,12 +59,22 @@ type app struct {
 	timeout durationFlag
 }
 
-// Main runs the command line of this process, until an interrupt or SIGTERM, and
-// returns the exit code.
+// Main runs the command line of this process, until it is told to end, and returns
+// the exit code.
 func Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
 	return Run(ctx, Process())
+}
+
+// endSignals tell a command to end in order: an interrupt, SIGTERM, and the end of
+// the terminal unless nohup or the like has the process outlive it.
+func endSignals() []os.Signal {
+	list := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		list = append(list, syscall.SIGHUP)
+	}
+	return list
 }
 
 // Run runs one command line and returns the exit code.

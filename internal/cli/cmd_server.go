@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -132,7 +131,7 @@ func (a *app) serve(ctx context.Context, o daemon.Options, meanwhile func(*daemo
 func (a *app) drain(d *daemon.Daemon, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, endSignals()...)
 	defer stop()
 	return d.Stop(ctx)
 }

@@ -26,10 +26,11 @@ type shipment struct {
 }
 
 // ship builds, packs, uploads and starts what a plan describes, and waits until it
-// is healthy. If the result is what last names it stops after the build. A failure
-// leaves the records of the app as they were.
+// is healthy. If the result is what last names it stops after the build; there is a
+// last one when it is done again and again, so that less is said. A failure leaves
+// the records of the app as they were.
 func (a *app) ship(ctx context.Context, c *cocaine.Client, plan *source.Plan, last string) (_ *shipment, err error) {
-	list := a.checklist()
+	list := a.checklist(last != "")
 	defer func() {
 		switch {
 		case ctx.Err() != nil:

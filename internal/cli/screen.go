@@ -85,9 +85,13 @@ func (s *screen) erase() {
 
 func (s *screen) draw() {
 	if s.bottom != "" {
-		io.WriteString(s.err, clip(s.bottom, s.width()-1))
+		io.WriteString(s.err, clip(s.bottom, s.width()-echoed))
 	}
 }
+
+// echoed is the room for what the terminal adds to the line at the bottom when
+// somebody interrupts: ^C. A line that wraps cannot be erased.
+const echoed = 3
 
 // width is how many columns standard error has now.
 func (s *screen) width() int {
@@ -99,7 +103,7 @@ func (s *screen) width() int {
 	return 80
 }
 
-// clip cuts a line of single-width characters: one that wraps cannot be erased.
+// clip cuts a line of single-width characters.
 func clip(line string, width int) string {
 	if width < 1 || utf8.RuneCountInString(line) <= width {
 		return line

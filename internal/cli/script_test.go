@@ -26,6 +26,9 @@ import (
 //	serve [ARG...]              start a runtime of its own and wait until it is ready;
 //	                            the rest of the script talks to it
 //	spawn NAME PROGRAM ARG...   start a program; its output is in NAME.out and NAME.err
+//	terminal NAME COLUMNS PROGRAM ARG...  spawn on a terminal; all it shows is in NAME.out
+//	interrupt NAME              press Ctrl-C on its terminal
+//	fits FILE COLUMNS           what was drawn on a terminal did not wrap
 //	tell NAME LINE              write a line to a spawned program's input, which else stays open
 //	await FILE REGEXP           wait until a file has a line that matches
 //	signal NAME SIGNAL          send a signal to a spawned program
@@ -56,6 +59,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":        cmdServe,
 			"spawn":        cmdSpawn,
+			"terminal":     cmdTerminal,
+			"fits":         cmdFits,
+			"interrupt":    cmdInterrupt,
 			"tell":         cmdTell,
 			"await":        cmdAwait,
 			"signal":       cmdSignal,
@@ -174,18 +180,21 @@ func spawn(ts *testscript.TestScript, name string, argv []string) {
 		_ = cmd.Wait() // the state tells
 		close(p.done)
 	}()
-	s := scriptOf(ts)
+	scriptOf(ts).add(ts, name, p)
+}
+
+// add keeps a program for the commands that follow.
+func (s *script) add(ts *testscript.TestScript, name string, p *program) {
 	s.mu.Lock()
-	old := s.programs[name]
-	s.programs[name] = p
-	s.mu.Unlock()
-	if old != nil {
+	defer s.mu.Unlock()
+	if old := s.programs[name]; old != nil {
 		select {
 		case <-old.done:
 		default:
 			ts.Fatalf("program %q is running already", name)
 		}
 	}
+	s.programs[name] = p
 }
 
 // environ are the script's variables.
