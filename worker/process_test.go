@@ -68,7 +68,7 @@ func TestProcessLosesItsRuntime(t *testing.T) {
 
 func TestProcessWithoutRuntime(t *testing.T) {
 	process := standin.Start(t)
-	if status := process.Wait(); status != 2 || !strings.Contains(process.Stderr(), "cocaine dev .") {
+	if status := process.Wait(); status != 2 || !strings.Contains(process.Stderr(), "cocaine dev") {
 		t.Errorf("exit status %d, says %q", status, process.Stderr())
 	}
 }
