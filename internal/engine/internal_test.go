@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -9,8 +10,19 @@ import (
 	"unsafe"
 
 	"github.com/cocaine/cocaine-go/internal/faultnet"
+	"github.com/cocaine/cocaine-go/internal/isolate"
+	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 )
+
+// noIsolate starts nothing.
+type noIsolate struct{}
+
+func (noIsolate) Spawn(ctx context.Context, _ isolate.Spawn) (isolate.Process, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
 
 func testRand(t *testing.T) *rand.Rand {
 	seed := faultnet.Seed(t)
@@ -156,6 +168,40 @@ func TestBucketsFindTheLeast(t *testing.T) {
 				t.Fatalf("find gave %+v", found)
 			}
 		}
+	}
+}
+
+// A request whose client has broken the protocol while it was queued is not given
+// to a worker that becomes free before the request is settled.
+func TestRejectedWhileQueued(t *testing.T) {
+	e := New(Options{Profile: *manifest.DefaultProfile(), Isolate: noIsolate{}})
+	client, _ := rpctest.Pair(t, rpc.SessionOptions{}, rpc.SessionOptions{})
+	peer := rpctest.New(t, rpctest.Options{})
+	rpc.Run(func(b *rpc.Batch) {
+		f := &rpc.Frame{Args: eventArgs([]byte("e"))}
+		q, ok := e.Offer(b, client, 1, f)
+		if !ok || e.queue.n != 1 {
+			t.Fatal("request is not queued")
+		}
+		r := (*request)(q.(*fromClient))
+		r.mu.Lock()
+		r.reject(b, &rpc.Frame{Type: 9})
+		r.mu.Unlock()
+		e.mu.Lock()
+		w := &worker{e: e, state: active, session: peer.Session()}
+		e.buckets.add(w)
+		e.pump(b)
+		e.mu.Unlock()
+		e.abandon(b, r, nil, 0)
+		if e.queue.n != 0 || e.queue.first != nil || e.load != 0 || w.load != 0 || !r.settled {
+			t.Errorf("queue has %d requests, load is %d", e.queue.n, e.load)
+		}
+	})
+	if n := peer.Session().Channels(); n != 0 {
+		t.Errorf("worker has %d channels", n)
+	}
+	if err := e.Stop(t.Context()); err != nil { // what the request has spawned
+		t.Error(err)
 	}
 }
 

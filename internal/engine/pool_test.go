@@ -211,6 +211,15 @@ func TestIdleWorkersAreRetired(t *testing.T) {
 			r.wantStates(map[string]int{"terminating": 2})
 		})
 	})
+	t.Run("not when the size was set by hand meanwhile", func(t *testing.T) {
+		virtual(t, map[string]any{"idle-timeout": 60, "heartbeat-timeout": 1e6}, func(r *rig) {
+			r.pool(2)
+			wait(30 * time.Second)
+			r.SetTarget(2)
+			wait(time.Hour)
+			r.wantStates(map[string]int{"active": 2})
+		})
+	})
 	t.Run("one that never had work", func(t *testing.T) {
 		virtual(t, map[string]any{"idle-timeout": 60, "heartbeat-timeout": 1e6}, func(r *rig) {
 			r.call("e", timeoutHeader(1000))
@@ -414,6 +423,7 @@ func TestBackOffOfOthers(t *testing.T) {
 		r.SetTarget(3)
 		ws[0].end(isolate.Exit{Code: 1})
 		ws[1].end(isolate.Exit{Code: 1})
+		r.wantStates(map[string]int{"active": 1})
 		r.call("e")
 		ws[2].Want(2, idl.WorkerInvoke, "e")
 		r.notSpawned()

@@ -14,7 +14,7 @@ func (e *Engine) settleBoth(b *rpc.Batch, r *request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r.settled {
-		return // its worker died, or its time was up, at the same moment
+		return // nobody settles a request whose halves are both closed, but a double one must not be reused
 	}
 	e.stats.timings.add(time.Duration(now - r.runStart))
 	e.settle(b, r, now)

@@ -367,7 +367,7 @@ func (e *Engine) bury(b *rpc.Batch, w *worker, why reason, crash bool, cause *rp
 	e.enter(w, dead, noLimit)
 	e.timers.disarm(&w.heartbeat)
 	delete(e.workers, w.id)
-	w.reason, w.crash = why, crash && e.mode != stopped
+	w.reason, w.crash = why, crash
 	w.cancel()
 	e.log.Debug("worker left the pool", "worker", w.id, "reason", why.sentence(), "requests", w.load)
 	e.failAll(b, w, cause)

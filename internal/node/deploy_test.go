@@ -425,6 +425,21 @@ func TestPublishingDuringDeploy(t *testing.T) {
 	})
 }
 
+// What a new profile says of publishing holds from the deployment on.
+func TestDeployPublishes(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.start("app", "echo", map[string]any{"publish-on": 5})
+		if r.pubs.resolves("app") {
+			t.Fatal("app resolves without workers")
+		}
+		r.put("app", "echo", nil)
+		r.must(r.Deploy(r.t.Context(), "app", "app", nil))
+		if !r.pubs.resolves("app") {
+			t.Error("app does not resolve, publish-on is 0")
+		}
+	})
+}
+
 // Twenty deployments under a load of calls over real sockets: not one call fails,
 // and each is answered by the release that was there when it came or a later one.
 func TestDeployUnderLoad(t *testing.T) {
