@@ -139,6 +139,8 @@ func (a *app) drain(d *daemon.Daemon, grace time.Duration) error {
 // explainStart adds a next step to what commonly goes wrong.
 func explainStart(err error, conf *config.Config) error {
 	switch {
+	case errors.Is(err, daemon.ErrNotLoopback):
+		return usage(err, "--debug-addr 127.0.0.1:0")
 	case errors.Is(err, syscall.EADDRINUSE):
 		return hinted(err, "cocaine doctor tells who listens there; --locator-port 0 takes any free port")
 	case errors.Is(err, daemon.ErrInUse), errors.Is(err, jetstream.ErrInUse):

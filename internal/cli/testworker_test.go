@@ -33,7 +33,7 @@ func testworker() {
 	}
 	switch mode {
 	case "exit":
-		fmt.Println("starting up")
+		fmt.Fprintln(os.Stderr, "starting up")
 		fmt.Fprintln(os.Stderr, "cannot find the database")
 		os.Exit(3)
 	case "mute":
@@ -102,7 +102,7 @@ func serve(mode string) {
 		return cocaine.Errorf(cocaine.CategoryUser, 7, "no luck today")
 	})
 	w.HandleStream("die", func(context.Context, *worker.Stream) error {
-		fmt.Println("I was fine a moment ago")
+		fmt.Fprintln(os.Stderr, "I was fine a moment ago")
 		fmt.Fprintln(os.Stderr, "panic: the disk is on fire")
 		os.Exit(3)
 		return nil

@@ -13,9 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/admin"
@@ -40,8 +42,8 @@ type Daemon struct {
 	stats *rpc.Stats
 	ports *ports
 	born  time.Time
-	id    string // the node's uuid
-	debug string // address of the debug pages
+	id    string       // the node's uuid
+	debug net.Listener // of the debug pages; nil without
 
 	state    *jetstream.State
 	store    *storage.JetStream
@@ -50,6 +52,8 @@ type Daemon struct {
 	iso      *process.Isolate
 	node     *node.Node
 	services []*service
+
+	ready atomic.Bool // Start has come to its end
 
 	mu      sync.Mutex
 	cleanup []step // run last in, first out
@@ -94,6 +98,9 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	}
 	d.services = append(d.services, locatorService)
 	d.onStop("locator service", locatorService.Close)
+	if err := d.listenDebug(); err != nil {
+		return err
+	}
 
 	if d.state, err = jetstream.Open(ctx, jetstream.Options{Dir: filepath.Join(d.conf.Paths.State, "jetstream"),
 		URL: d.conf.State.URL, Log: d.log}); err != nil {
@@ -194,11 +201,7 @@ func (d *Daemon) isolation() (*process.Isolate, error) {
 // Start serves: the services become reachable and resolvable, the apps of the
 // runlist are started in the background.
 func (d *Daemon) Start(ctx context.Context) error {
-	if d.o.DebugAddr != "" {
-		if err := d.serveDebug(); err != nil {
-			return errors.Join(err, d.Stop(ctx))
-		}
-	}
+	d.serveDebug()
 	for _, s := range d.services {
 		s.serve()
 		if err := s.Show(ctx); err != nil {
@@ -208,6 +211,7 @@ func (d *Daemon) Start(ctx context.Context) error {
 	if err := d.node.Boot(ctx); err != nil {
 		return errors.Join(err, d.Stop(ctx))
 	}
+	d.ready.Store(true)
 	d.log.Info("ready", "locator", d.Addr(), "node", d.id, "state", d.conf.Paths.State, "took", time.Since(d.born).Round(time.Millisecond))
 	return nil
 }
@@ -225,12 +229,14 @@ func (d *Daemon) Stop(ctx context.Context) error {
 		return d.stopErr
 	}
 	d.stopped = true
-	d.log.Info("stopping", "running", len(d.node.Names()))
+	if d.ready.Load() {
+		d.log.Info("stopping", "apps", len(d.node.Names()))
+		defer d.log.Info("stopped")
+	}
 	for _, s := range d.services {
 		s.Hide()
 	}
 	d.stopErr = d.unwind(ctx)
-	d.log.Info("stopped")
 	return d.stopErr
 }
 

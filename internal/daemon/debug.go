@@ -12,18 +12,36 @@ import (
 	"time"
 )
 
-// serveDebug serves counters and profiles over HTTP, on a loopback address only.
-func (d *Daemon) serveDebug() error {
+// ErrNotLoopback refuses debug pages on an address that other machines may reach:
+// profiles tell too much, and are not protected by anything.
+var ErrNotLoopback = errors.New("only loopback addresses are allowed")
+
+// listenDebug binds the address of the debug pages.
+func (d *Daemon) listenDebug() error {
+	if d.o.DebugAddr == "" {
+		return nil
+	}
 	host, _, err := net.SplitHostPort(d.o.DebugAddr)
 	if err != nil {
 		return fmt.Errorf("cannot serve debug pages: %w", err)
 	}
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return fmt.Errorf("cannot serve debug pages on %s: only loopback addresses are allowed", d.o.DebugAddr)
+		return fmt.Errorf("cannot serve debug pages on %s: %w", d.o.DebugAddr, ErrNotLoopback)
 	}
-	ln, err := net.Listen("tcp", d.o.DebugAddr)
-	if err != nil {
+	if d.debug, err = net.Listen("tcp", d.o.DebugAddr); err != nil {
 		return fmt.Errorf("cannot serve debug pages: %w", err)
+	}
+	d.onStop("debug listener", func(context.Context) error {
+		d.debug.Close() // by the server, if it was started
+		return nil
+	})
+	return nil
+}
+
+// serveDebug serves counters and profiles over HTTP.
+func (d *Daemon) serveDebug() {
+	if d.debug == nil {
+		return
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/vars", d.vars)
@@ -31,13 +49,12 @@ func (d *Daemon) serveDebug() error {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	d.debug = ln.Addr().String()
-	d.log.Info("debug pages", "url", "http://"+d.debug+"/debug/vars")
+	d.log.Info("debug pages", "url", "http://"+d.DebugAddr()+"/debug/vars")
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(d.debug); !errors.Is(err, http.ErrServerClosed) {
 			d.log.Error("debug pages are lost", "cause", err)
 		}
 	}()
@@ -46,11 +63,15 @@ func (d *Daemon) serveDebug() error {
 		<-done
 		return err
 	})
-	return nil
 }
 
 // DebugAddr is where counters and profiles are served; empty if they are not.
-func (d *Daemon) DebugAddr() string { return d.debug }
+func (d *Daemon) DebugAddr() string {
+	if d.debug == nil {
+		return ""
+	}
+	return d.debug.Addr().String()
+}
 
 // vars writes the counters as the expvar package does, without its global state.
 func (d *Daemon) vars(w http.ResponseWriter, _ *http.Request) {
