@@ -197,6 +197,14 @@ func TestFirstDeployFails(t *testing.T) {
 		if n := len(r.fleet.workers("app")); n != 0 || r.state("app") != "gone" {
 			t.Errorf("%d workers are left of an app that is %s", n, r.state("app"))
 		}
+		gone, leave := context.WithCancel(r.t.Context())
+		leave()
+		r.put("app", "echo", nil)
+		for range 20 { // whichever of two things a select looks at first
+			if err := r.Deploy(gone, "app", "app", nil); !errors.Is(err, context.Canceled) || r.state("app") != "gone" {
+				t.Errorf("error is %v, app is %s", err, r.state("app"))
+			}
+		}
 		wantCode(t, r.Deploy(r.t.Context(), "no/name", "app", nil), idl.CategoryGeneric, idl.GenericInvalid)
 		r.put("app", "echo", nil)
 		r.must(r.Deploy(r.t.Context(), "app", "app", nil))

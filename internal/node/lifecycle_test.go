@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -674,7 +675,9 @@ func TestOutput(t *testing.T) {
 	virtual(t, func(r *rig) {
 		var mu sync.Mutex
 		var lines []string
+		var log strings.Builder // its handler has a lock
 		r.Node = r.node(func(o *node.Options) {
+			o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			o.Output = func(app, worker string, line []byte, stderr bool) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -688,6 +691,9 @@ func TestOutput(t *testing.T) {
 		defer mu.Unlock()
 		if fmt.Sprint(lines) != "[app 36 cannot load library true]" {
 			t.Errorf("output is %q", lines)
+		}
+		if !strings.Contains(log.String(), `line="cannot load library"`) {
+			t.Errorf("log is\n%s", log.String())
 		}
 	})
 }

@@ -221,7 +221,7 @@ func (n *Node) Deploy(ctx context.Context, name, profile string, progress func(s
 	if err != nil {
 		return err
 	}
-	return a.inTurn(ctx, func() error {
+	return a.inTurn(context.WithoutCancel(ctx), func() error { // it is in the table: something has to become of it
 		if err := a.start(progress); err != nil {
 			return err
 		}
@@ -273,7 +273,7 @@ func (n *Node) Boot(ctx context.Context) error {
 func (n *Node) boot(name, profile string) {
 	a, err := n.insert(name, profile)
 	if err != nil {
-		n.log.Error("cannot start app of the runlist", "app", name, "cause", err)
+		n.log.Warn("app of the runlist is not started", "app", name, "cause", err)
 		return
 	}
 	for delay := time.Second; ; delay = min(2*delay, time.Minute) {

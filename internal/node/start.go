@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -156,7 +157,7 @@ func (a *App) output(rel *release) func(worker string, line []byte, stderr bool)
 		return nil
 	}
 	return func(worker string, line []byte, stderr bool) {
-		if log {
+		if log && a.log.Enabled(a.ctx, slog.LevelDebug) {
 			a.log.Debug("output", "worker", worker, "line", string(line))
 		}
 		if out != nil {
