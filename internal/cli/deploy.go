@@ -10,6 +10,7 @@ import (
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/archive"
+	"github.com/cocaine/cocaine-go/internal/document"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/source"
 )
@@ -196,13 +197,17 @@ func explainDeploy(name string, err error) error {
 	return hinted(failed, "cocaine crashes %s --full; cocaine logs %s", name, name)
 }
 
-// explainSource passes on the hint that an error of package source carries.
+// explainSource passes on the hint that an error of package source carries. A file
+// that is wrong has its own: where.
 func explainSource(err error) error {
 	if e, ok := errors.AsType[interface {
 		error
 		Hint() string
 	}](err); ok && e.Hint() != "" {
 		return hinted(err, "%s", e.Hint())
+	}
+	if e, ok := errors.AsType[*document.Error](err); ok {
+		return usage(err, fmt.Sprintf("mend %s; docs/CONFIG.md explains every key", e.File))
 	}
 	return err
 }
