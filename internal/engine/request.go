@@ -215,11 +215,8 @@ func (r *request) drop() {
 var emptyArgs = []byte{0x90}
 
 // hurry limits how long a request whose data fills its place in the queue stops
-// the reading of other calls' frames.
+// the reading of other calls' frames, should there be any.
 func (e *Engine) hurry(b *rpc.Batch, r *request) {
-	if r.client.Channels() <= 1 {
-		return // it holds up nobody but itself
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !r.waits || r.hurried {

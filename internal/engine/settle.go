@@ -64,13 +64,20 @@ func (r *request) expire(b *rpc.Batch, _ *timer) {
 		r.mu.Unlock()
 		return // settleBoth is under way
 	}
+	early := r.hurried && r.phase == queued && e.now() < r.due()
+	if early && r.client.Channels() <= 1 {
+		r.hurried = false // it holds up nobody but itself
+		e.timers.arm(&r.deadline, r.due())
+		r.mu.Unlock()
+		return
+	}
 	code, text := idl.NodeDeadline, "the event has expired in the queue"
 	w, channel := r.worker, r.wchannel
 	switch {
 	case r.phase == running:
 		code, text = idl.NodeWorkerTimeout, "invocation has timed out"
 		e.stats.timeouts++
-	case r.hurried && e.now() < r.due():
+	case early:
 		code, text = idl.NodeNoResources, "more data than can be kept waits with the event in the queue, and holds up the other calls of its connection"
 		e.stats.expired++
 	default:
