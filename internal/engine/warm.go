@@ -21,7 +21,7 @@ func (e *Engine) Warm(ctx context.Context, n int) error {
 		e.floor = max(e.floor, n)
 		e.rebalance(b)
 	})
-	for {
+	for ctx.Err() == nil {
 		news, err := e.warmed(n, failed)
 		if news == nil {
 			return err
@@ -29,9 +29,9 @@ func (e *Engine) Warm(ctx context.Context, n int) error {
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return fmt.Errorf("cannot start workers of app %q: %w", e.o.App, context.Cause(ctx))
 		}
 	}
+	return fmt.Errorf("cannot start workers of app %q: %w", e.o.App, context.Cause(ctx))
 }
 
 // warmed says how Warm ended; if it has not, it returns a channel that is closed
