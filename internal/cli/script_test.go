@@ -99,7 +99,8 @@ func setUp(e *testscript.Env, root string) error {
 			return err
 		}
 	}
-	e.Vars = append(e.Vars, "HOME="+short+"/home", "TMPDIR="+short+"/tmp", "STATE="+short+"/s", "ROOT="+root,
+	// The race detector has every process linger for a second at its end.
+	e.Vars = append(e.Vars, "GORACE=atexit_sleep_ms=0", "HOME="+short+"/home", "TMPDIR="+short+"/tmp", "STATE="+short+"/s", "ROOT="+root,
 		"COCAINE_LOCATOR=127.0.0.1:1", scriptVariable+"="+short)
 	out, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS", "GOPROXY").Output()
 	if err != nil {
@@ -211,7 +212,7 @@ func environ(ts *testscript.TestScript) []string {
 // variables that spawned programs get: testscript does not list those it has.
 var variables = []string{"PATH", "HOME", "TMPDIR", "GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS", "GOPROXY", "COCAINE_LOCATOR",
 	"COCAINE_CONFIG", "COCAINE_NETWORK_PORT", "COCAINE_NODE_GRACE", "COCAINE_LOGGING_SEVERITY", "COCAINE_LIMITS_FRAME",
-	"XDG_CONFIG_HOME", scriptVariable}
+	"XDG_CONFIG_HOME", "GORACE", scriptVariable}
 
 var readyLine = regexp.MustCompile(`(?:msg=ready locator=|ready: locator |"msg":"ready","locator":")(127\.0\.0\.1:[0-9]+)`)
 

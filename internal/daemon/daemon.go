@@ -138,7 +138,7 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	if err := d.newServices(); err != nil {
 		return err
 	}
-	d.onStop("apps", d.node.Stop)
+	d.onStop("apps", d.stopApps)
 	return nil
 }
 
@@ -238,6 +238,34 @@ func (d *Daemon) Stop(ctx context.Context) error {
 	}
 	d.stopErr = d.unwind(ctx)
 	return d.stopErr
+}
+
+// farewell is how long workers may take to go once the time to drain is over.
+const farewell = 2 * time.Second
+
+// stopApps lets the apps drain until ctx ends. A profile may grant a worker much time
+// to go, and a worker may heed nothing; neither holds up the end of the runtime for
+// longer than farewell.
+func (d *Daemon) stopApps(ctx context.Context) error {
+	var wg sync.WaitGroup
+	stopped := make(chan struct{})
+	wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-stopped:
+			return
+		}
+		select {
+		case <-time.After(farewell):
+			d.log.Warn("killing the workers that are left")
+			_ = d.iso.Close() // the step of its own tells
+		case <-stopped:
+		}
+	})
+	err := d.node.Stop(ctx)
+	close(stopped)
+	wg.Wait()
+	return err
 }
 
 // unwind runs the steps. One that fails keeps none from running.

@@ -1,0 +1,101 @@
+package daemon_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/cocaine/cocaine-go/internal/daemon"
+	"github.com/cocaine/cocaine-go/worker"
+)
+
+// child says what the test binary is when a test starts it again: a worker of an
+// app, or a runtime.
+const child = "DAEMON_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(child) {
+	case "worker":
+		runWorker()
+	case "runtime":
+		os.Exit(runRuntime())
+	}
+	// The race detector has every process linger for a second at its end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	goleak.VerifyTestMain(m)
+}
+
+// runWorker serves "echo", and "stuck", which nothing but SIGKILL ends.
+func runWorker() {
+	o := worker.Options{}
+	if os.Getenv("STUBBORN") != "" {
+		signal.Ignore(syscall.SIGTERM, os.Interrupt)
+		o.Signals, o.Drain = []os.Signal{}, time.Hour
+	}
+	w, err := worker.New(o)
+	if err != nil {
+		log.Fatal(err)
+	}
+	w.HandleStream("echo", func(ctx context.Context, s *worker.Stream) error {
+		for chunk, err := range s.Chunks(ctx) {
+			if err != nil {
+				return err
+			}
+			if err := s.Send(ctx, chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.HandleStream("stuck", func(ctx context.Context, s *worker.Stream) error {
+		if err := s.Send(ctx, []byte("stuck")); err != nil {
+			return err
+		}
+		select {}
+	})
+	w.Main()
+}
+
+// runRuntime runs a runtime in the directory that the environment names, says where
+// it listens, and lives until its input ends.
+func runRuntime() int {
+	ctx := context.Background()
+	d, err := daemon.New(ctx, daemon.Options{Config: configuration(os.Getenv("DIR"), nil), Version: "test"})
+	if err == nil {
+		err = d.Start(ctx)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("ready", d.Addr(), resident())
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	if err := d.Stop(ctx); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// resident is how many KiB of memory this process has, 0 if the system does not
+// tell.
+func resident() (kib int) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			_, _ = fmt.Sscan(rest, &kib) // 0 if it is no number
+		}
+	}
+	return kib
+}
