@@ -154,8 +154,8 @@ func (s *conversation) Receive(_ *rpc.Batch, f *rpc.Frame) (done bool) {
 		return false
 	case idl.StreamError:
 		err := callerError(f.Args)
+		s.end(err) // first, so that a handler that learns of the error finds its context ended
 		s.finishInput(err)
-		s.end(err)
 		return true
 	case idl.Close:
 		s.finishInput(io.EOF)
@@ -168,8 +168,8 @@ func (s *conversation) Receive(_ *rpc.Batch, f *rpc.Frame) (done bool) {
 // Lost ends a stream whose connection is over. It implements rpc.Receiver.
 func (s *conversation) Lost(_ *rpc.Batch, err error) {
 	cause := gone(err)
-	s.finishInput(cause)
 	s.end(cause)
+	s.finishInput(cause)
 }
 
 func (s *conversation) push(f *rpc.Frame) {
