@@ -66,22 +66,14 @@ func eventArgs(event []byte) []byte {
 	return msgpack.AppendBytes(msgpack.AppendArray(nil, 1), event)
 }
 
-// Refuse answers an enqueue, the frame f, with an error; what the client still
-// sends on the channel is swallowed.
+// Refuse answers an enqueue, the frame f, with an error. What the client still
+// sends on the channel is late. It returns what Accept has to return then.
 func Refuse(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, e *rpc.Error) rpc.Receiver {
 	if e.Category == idl.CategoryDispatch {
 		s.Violation(b, channel, e)
-		return sink
+		return nil
 	}
 	trace, _ := rpc.ParseTrace(f.Headers) // a bad one was a violation
 	_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, e), trace.Append(nil))
-	return sink
+	return nil
 }
-
-// sink swallows what a client still sends on a request that was refused.
-var sink rpc.Receiver = refused{}
-
-type refused struct{}
-
-func (refused) Receive(_ *rpc.Batch, f *rpc.Frame) bool { return f.Type != idl.Write }
-func (refused) Lost(*rpc.Batch, error)                  {}

@@ -43,9 +43,8 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 	e.stats.rate.mark(now)
 	if err := e.admit(); err != nil {
 		e.stats.rejected++
-		_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, err), h.trace.Append(nil))
 		e.rebalance(b)
-		return sink, true
+		return Refuse(b, s, channel, f, err), true
 	}
 	e.stats.accepted++
 	e.floor = max(e.floor, 1)

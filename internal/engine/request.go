@@ -345,14 +345,18 @@ func discarded(err error) *rpc.Error {
 	return &e
 }
 
-// answer ends the request towards the client with an error. Called with mu held.
+// answer ends the request towards the client with an error. What the client still
+// sends is late: many clients never close the stream of a call that has failed, and
+// it must not stay open for that. Called with mu held.
 func (r *request) answer(b *rpc.Batch, errorArgs []byte) {
-	if r.phase == over || r.workerDone {
-		r.phase = over
+	if r.phase == over {
 		return
 	}
 	r.phase = over
-	_ = r.client.Send(b, r.channel, idl.StreamError, errorArgs, r.lastHeaders(b))
+	if !r.workerDone {
+		_ = r.client.Send(b, r.channel, idl.StreamError, errorArgs, r.lastHeaders(b))
+	}
+	r.client.Forget(r.channel)
 	r.drop()
 }
 

@@ -192,6 +192,29 @@ func TestLateFramesOfClient(t *testing.T) {
 	})
 }
 
+// Clients that never close the stream of a call that has failed do not fill their
+// connection with open channels.
+func TestFailedCallsAreForgotten(t *testing.T) {
+	virtual(t, map[string]any{"queue-limit": 10, "request-timeout": 1, "concurrency": 1, "pool-limit": 1}, func(r *rig) {
+		w := r.pool(1)[0]
+		for range 100 {
+			r.call("e")
+		}
+		w.Want(2, idl.WorkerInvoke, "e")
+		w.Send(2, idl.Close) // its client does not care
+		wait(20 * time.Second)
+		if n := r.client.Session().Channels(); n != 0 {
+			t.Errorf("client has %d open channels", n)
+		}
+		r.wantCount(0, "load")
+		r.wantCount(0, "queue", "depth")
+		r.client.Send(50, idl.Write, "x")
+		r.client.Send(1, idl.Close)
+		r.call("e")
+		w.WantError(2, idl.CategoryNode, idl.NodeWorkerTimeout)
+	})
+}
+
 // Errors of either side pass with their code; a category that the other side may
 // not know becomes 255 (the original v0.12 runtime does the same).
 func TestErrorsPass(t *testing.T) {
