@@ -122,6 +122,34 @@ func TestTimersWake(t *testing.T) {
 	}
 }
 
+// After the runtime has been stopped for a while the readers come first: a worker
+// whose heartbeats were not read is not silent.
+func TestTimersLetReadersCatchUp(t *testing.T) {
+	e := New(Options{})
+	e.epoch = e.epoch.Add(-time.Minute) // the engine is a minute old
+	owner := new(tally)
+	late := &timer{owner: owner}
+	arm := func(at instant) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.timers.arm(late, at)
+	}
+	for range 2 {
+		owner.fired = nil
+		arm(e.now() - 2*slack)
+		if sleep := e.fireTimers(); sleep != catchUp || len(owner.fired) != 0 {
+			t.Errorf("sleeps %v, fired %d timers, want %v and none", sleep, len(owner.fired), catchUp)
+		}
+		if sleep := e.fireTimers(); sleep != time.Hour || len(owner.fired) != 1 {
+			t.Errorf("sleeps %v, fired %d timers, want an hour and one", sleep, len(owner.fired))
+		}
+		arm(e.now() - slack/2)
+		if e.fireTimers(); len(owner.fired) != 2 {
+			t.Errorf("fired %d timers, want 2: half a second is nothing", len(owner.fired))
+		}
+	}
+}
+
 // The least loaded worker is found whatever happened before.
 func TestBucketsFindTheLeast(t *testing.T) {
 	r := testRand(t)

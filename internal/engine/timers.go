@@ -23,9 +23,25 @@ type expirer interface{ expire(b *rpc.Batch, t *timer) }
 
 // timers is a binary heap ordered by instant.
 type timers struct {
-	heap []*timer
-	next instant       // when the loop is going to look
-	wake chan struct{} // tells it to look earlier
+	heap    []*timer
+	next    instant       // when the loop is going to look
+	wake    chan struct{} // tells it to look earlier
+	waiting bool          // for the readers to catch up, see overslept
+}
+
+// When the runtime has not run for a while - it was stopped, or the machine was
+// paused - everything seems to be late at once, while the frames that say otherwise
+// have come and were not read. So timers that are late by more than slack wait for
+// catchUp, once.
+const (
+	slack   = instant(time.Second)
+	catchUp = 100 * time.Millisecond
+)
+
+// overslept reports whether the readers have to catch up before timers fire.
+func (ts *timers) overslept(now instant) bool {
+	ts.waiting = !ts.waiting && len(ts.heap) > 0 && now-ts.heap[0].at > slack
+	return ts.waiting
 }
 
 // arm sets a timer, moving it if it was armed already.
@@ -135,6 +151,11 @@ func (e *Engine) fireTimers() (sleep time.Duration) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		now := e.now()
+		if e.timers.overslept(now) {
+			sleep = catchUp
+			e.timers.next = now + instant(sleep)
+			return
+		}
 		for t := e.timers.due(now); t != nil; t = e.timers.due(now) {
 			t.owner.expire(b, t)
 		}
