@@ -36,9 +36,12 @@ type Stream struct {
 
 // watch ties the stream to the context of its call.
 func (s *Stream) watch(ctx context.Context) {
-	if ctx.Done() != nil {
-		s.detach = context.AfterFunc(ctx, func() { s.abandon(context.Cause(ctx)) })
+	if ctx.Done() == nil {
+		return
 	}
+	s.mu.Lock() // a context that has ended already calls abandon at once
+	defer s.mu.Unlock()
+	s.detach = context.AfterFunc(ctx, func() { s.abandon(context.Cause(ctx)) })
 }
 
 // Recv waits for the next message. After the last one it returns io.EOF, or the

@@ -583,3 +583,27 @@ func TestSendWaitsForAFullConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A context that ends while a call is being opened gives the call up, once; the
+// race detector watches.
+func TestContextEndsWhileCallOpens(t *testing.T) {
+	r := standin.New(t)
+	r.Serve("app", app(func(ctx context.Context, _ string, _ *rpc.Call, _ *rpc.Stream) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	s := newClient(t, r).Service("app")
+	if err := s.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		if st, err := s.Enqueue(ctx, "x"); err == nil {
+			st.Close()
+		} else if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+}
