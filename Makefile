@@ -27,7 +27,10 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(TOOLS) staticcheck ./...
 
-.PHONY: generate-check
+hostile: ## 10,000 hostile connections of each kind while an app is under load (half an hour)
+	COCAINE_TEST_HOSTILE=10000 $(GO) test -count=1 -timeout 60m -v -run TestHostilePeers ./internal/daemon
+
+.PHONY: generate-check hostile
 generate: ## Make generated files anew
 	$(GO) generate ./...
 

@@ -51,5 +51,5 @@ func isNameChar(c rune) bool {
 // ServiceNames returns the names that services of the runtime have or had in
 // the original, sorted. No app may take one.
 func ServiceNames() []string {
-	return []string{"isolate", "locator", "logging", "metrics", "node", "storage", "tvm", "unicat", "unicorn", "uniresis", "vicodyn"}
+	return []string{"admin", "isolate", "locator", "logging", "metrics", "node", "storage", "tvm", "unicat", "unicorn", "uniresis", "vicodyn"}
 }
