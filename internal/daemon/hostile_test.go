@@ -90,16 +90,20 @@ var hostile = []struct {
 		_ = conn.SetReadBuffer(4 << 10)
 		f := flood{conn: conn, t: t}
 		conn.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
-		for range 16 {
+		for range 4 {
 			if f.write() != nil {
 				break // the service has stopped reading: nobody takes its answers
 			}
 		}
-		if r.IntN(100) > 0 {
-			return nil
-		}
-		return f.cutOff()
+		return nil
 	}},
+}
+
+// neverReading goes on until it is cut off.
+func neverReading(ctx context.Context, conn *net.TCPConn, t *target, _ *rand.Rand) error {
+	_ = conn.SetReadBuffer(4 << 10)
+	f := flood{conn: conn, t: t}
+	return f.cutOff()
 }
 
 // A flood is a peer that asks and does not listen.
@@ -188,6 +192,11 @@ func TestHostilePeers(t *testing.T) {
 		}
 		t.Logf("%-14s %d visits in %v, %d calls meanwhile", kind.name, visits, time.Since(began).Round(time.Millisecond), l.calls.Load()-calls)
 	}
+	for _, x := range targets {
+		if err := pay(x, neverReading, nil); err != nil {
+			t.Errorf("%s: %v", x.name, err)
+		}
+	}
 	peak := watch.stop()
 	l.await(t, l.calls.Load()+1000)
 	l.stop(t)
@@ -266,7 +275,7 @@ func pay(x *target, v visit, r *rand.Rand) error {
 	defer conn.Close()
 	tcp := conn.(*net.TCPConn)
 	tcp.SetLinger(0) // a port of ours must not be kept for those who come later
-	tcp.SetDeadline(time.Now().Add(20 * time.Second))
+	tcp.SetDeadline(time.Now().Add(time.Minute))
 	return v(context.Background(), tcp, x, r)
 }
 
