@@ -27,7 +27,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(TOOLS) staticcheck ./...
 
-hostile: ## 10,000 hostile connections of each kind while an app is under load (half an hour)
+hostile: ## 10,000 hostile connections of each kind while an app is under load (minutes)
 	COCAINE_TEST_HOSTILE=10000 $(GO) test -count=1 -timeout 60m -v -run TestHostilePeers ./internal/daemon
 
 .PHONY: generate-check hostile

@@ -23,7 +23,7 @@ import (
 )
 
 // visitsOfAKind is how many hostile peers of each kind come: 300, or what the
-// environment says (make hostile: 10,000, which takes half an hour).
+// environment says (make hostile: 10,000, which takes minutes).
 func visitsOfAKind(t *testing.T) int {
 	v := os.Getenv("COCAINE_TEST_HOSTILE")
 	if v == "" {
