@@ -46,7 +46,7 @@ type Daemon struct {
 	debug net.Listener // of the debug pages; nil without
 
 	state    *jetstream.State
-	store    *storage.JetStream
+	store    *boundedStore
 	records  *logging.Store
 	locator  *locator.Locator
 	iso      *process.Isolate
@@ -107,10 +107,12 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 		return err
 	}
 	d.onStop("state", func(context.Context) error { return d.state.Close() })
-	if d.store, err = storage.NewJetStream(ctx, d.state); err != nil {
+	store, err := storage.NewJetStream(ctx, d.state)
+	if err != nil {
 		return err
 	}
-	d.onStop("storage", func(context.Context) error { return d.store.Close() })
+	d.onStop("storage", func(context.Context) error { return store.Close() })
+	d.store = newBoundedStore(store)
 	if d.records, err = d.openRecords(); err != nil {
 		return err
 	}
@@ -153,7 +155,7 @@ func (d *Daemon) newServices() error {
 		a     rpc.Acceptor
 		o     rpc.SessionOptions
 	}{
-		{"storage", idl.Storage, storage.Service(d.store, d.mux()), big},
+		{"storage", idl.Storage, storage.Service(d.store.forClients(), d.mux()), big},
 		{"logging", idl.Logging, d.loggingService(), o},
 		{"node", idl.NodeService, d.node.Service(d.mux()), o},
 		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux()), o},
