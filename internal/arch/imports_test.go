@@ -25,9 +25,10 @@ var levels = [][]string{
 	{"internal/hpack", "internal/idl", "internal/manifest", "internal/config", "internal/codec"},
 	{"internal/wire", "internal/source", "internal/isolate", "internal/idl/gen"},
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
-	{".", "internal/rpc/rpctest", "internal/storage", "internal/logging", "internal/locator", "internal/admin", "internal/engine"},
+	{"internal/relay"},
+	{".", "internal/host", "internal/rpc/rpctest", "internal/storage", "internal/logging", "internal/locator", "internal/admin", "internal/engine"},
 	{"worker", "internal/node", "internal/storage/storagetest", "internal/standin"},
-	{"internal/daemon"},
+	{"internal/daemon", "cocainetest"},
 	{"internal/cli"},
 	{"cmd/cocaine"},
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/faultnet"
 	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
+	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 )
@@ -206,7 +207,7 @@ func TestRejectedWhileQueued(t *testing.T) {
 	client, _ := rpctest.Pair(t, rpc.SessionOptions{}, rpc.SessionOptions{})
 	peer := rpctest.New(t, rpctest.Options{})
 	rpc.Run(func(b *rpc.Batch) {
-		f := &rpc.Frame{Args: eventArgs([]byte("e"))}
+		f := &rpc.Frame{Args: relay.EventArgs([]byte("e"))}
 		q, ok := e.Offer(b, client, 1, f)
 		if !ok || e.queue.n != 1 {
 			t.Fatal("request is not queued")

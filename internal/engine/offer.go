@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -20,17 +21,14 @@ func (e *Engine) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fra
 // Offer is Accept for a caller that knows another engine to try: ok is false, and
 // nothing has happened, if this one takes nothing new.
 func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) (r rpc.Receiver, ok bool) {
-	event, err := decodeEvent(f.Args)
+	event, err := relay.DecodeEvent(f.Args)
 	if err != nil {
 		return Refuse(b, s, channel, f, rpc.AsError(err)), true
 	}
-	invoke := f.Args
-	if invoke[0] != 0x91 {
-		invoke = eventArgs(event) // enqueue had more arguments than invoke takes
-	}
-	h := requestHeaders{timeout: -1}
+	invoke := relay.InvokeArgs(f.Args, event)
+	h := relay.Headers{Timeout: -1}
 	if len(f.Headers) > 0 {
-		if h, err = readHeaders(f.Headers); err != nil {
+		if h, err = relay.ReadHeaders(f.Headers); err != nil {
 			return Refuse(b, s, channel, f, rpc.AsError(err)), true
 		}
 	}
@@ -50,11 +48,11 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 	e.floor = max(e.floor, 1)
 	q := e.newRequest()
 	q.client, q.channel, q.born = s, channel, now
-	q.story = h.story
-	q.encodeHeaders(f.Headers, h.trace.ID != 0)
+	q.story = h.Story
+	q.encodeHeaders(f.Headers, h.Trace.ID != 0)
 	q.timeout = e.p.RequestTimeout
-	if h.timeout >= 0 {
-		q.timeout = h.timeout
+	if h.Timeout >= 0 {
+		q.timeout = h.Timeout
 	}
 	e.timers.arm(&q.deadline, now+instant(q.timeout))
 	if e.queue.n > 0 || !e.assign(b, q, now, invoke) {

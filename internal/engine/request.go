@@ -8,7 +8,7 @@ import (
 
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
-	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -88,7 +88,7 @@ func (c *fromClient) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	r := (*request)(c)
 	r.mu.Lock()
 	if f.Type == idl.Write {
-		if args := chunk(f.Args); args != nil {
+		if args := relay.Chunk(f.Args); args != nil {
 			r.toWorker(b, idl.Write, args)
 			paused := r.paused
 			r.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *fromClient) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	case idl.Close:
 		r.toWorker(b, idl.Close, nil)
 	case idl.StreamError:
-		r.toWorker(b, idl.StreamError, knownError(f.Args))
+		r.toWorker(b, idl.StreamError, relay.KnownError(f.Args))
 	default:
 		w, channel, was := r.worker, r.wchannel, r.phase
 		r.reject(b, f)
@@ -127,7 +127,7 @@ func (c *fromClient) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 func (c *fromClient) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
 	r := (*request)(c)
 	r.mu.Lock()
-	if r.phase != running || !isChunk(f.Args) {
+	if r.phase != running || !relay.IsChunk(f.Args) {
 		r.mu.Unlock()
 		if c.Receive(b, f) {
 			return
@@ -148,11 +148,7 @@ func (c *fromClient) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
 // reject ends a request whose client broke the protocol of the stream: both sides
 // get the error. Called with mu held.
 func (r *request) reject(b *rpc.Batch, f *rpc.Frame) {
-	e := rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "message %d is not allowed on channel %d", f.Type, r.channel)
-	if f.Type == idl.Write {
-		e = rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of write: want one byte string")
-	}
-	args := rpc.AppendError(nil, e)
+	args := rpc.AppendError(nil, relay.ClientError(f.Type, r.channel))
 	r.toWorker(b, idl.StreamError, args)
 	r.answer(b, args)
 }
@@ -257,7 +253,7 @@ func (c *fromClient) Lost(b *rpc.Batch, err error) {
 // revoked ends the client's half as an error of its own would: the answer is
 // still wanted (docs/PROTOCOL.md, Control messages).
 func (r *request) revoked(b *rpc.Batch, err error) {
-	args := knownError(rpc.AppendError(nil, rpc.LostError(err)))
+	args := relay.KnownError(rpc.AppendError(nil, rpc.LostError(err)))
 	r.mu.Lock()
 	r.toWorker(b, idl.StreamError, args)
 	r.clientDone = true
@@ -277,7 +273,7 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 		return f.Type != idl.Write
 	}
 	if f.Type == idl.Write {
-		if args := chunk(f.Args); args != nil {
+		if args := relay.Chunk(f.Args); args != nil {
 			_ = r.client.Send(b, r.channel, idl.Write, args, r.headers()) // a lost client is reported by its own reader
 			r.mu.Unlock()
 			return false
@@ -287,13 +283,9 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	case idl.Close:
 		_ = r.client.Send(b, r.channel, idl.Close, nil, r.lastHeaders(b))
 	case idl.StreamError:
-		_ = r.client.Send(b, r.channel, idl.StreamError, knownError(f.Args), r.lastHeaders(b))
+		_ = r.client.Send(b, r.channel, idl.StreamError, relay.KnownError(f.Args), r.lastHeaders(b))
 	default:
-		e := rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "worker sent message %d on a request", f.Type)
-		if f.Type == idl.Write {
-			e = rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "worker sent a malformed write")
-		}
-		_ = r.client.Send(b, r.channel, idl.StreamError, rpc.AppendError(nil, e), r.lastHeaders(b))
+		_ = r.client.Send(b, r.channel, idl.StreamError, rpc.AppendError(nil, relay.WorkerError(f.Type)), r.lastHeaders(b))
 	}
 	r.workerDone = true
 	last := r.clientDone
@@ -309,7 +301,7 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 func (w *fromWorker) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
 	r := (*request)(w)
 	r.mu.Lock()
-	if r.phase != running || !isChunk(f.Args) {
+	if r.phase != running || !relay.IsChunk(f.Args) {
 		r.mu.Unlock()
 		if w.Receive(b, f) {
 			return
@@ -337,14 +329,6 @@ func (w *fromWorker) Lost(b *rpc.Batch, err error) {
 	r.e.hungUp(b, lost, err)
 }
 
-// discarded is what a client learns when its worker died: the transport's code,
-// the original's text.
-func discarded(err error) *rpc.Error {
-	e := *rpc.LostError(err)
-	e.Message = "slave has been discarded"
-	return &e
-}
-
 // answer ends the request towards the client with an error. What the client still
 // sends is late: many clients never close the stream of a call that has failed, and
 // it must not stay open for that. Called with mu held.
@@ -360,14 +344,13 @@ func (r *request) answer(b *rpc.Batch, errorArgs []byte) {
 	r.drop()
 }
 
-// Story headers. A client that sends storyHeader with enqueue gets the others
-// with the last frame of the answer.
+// Story headers, see package relay.
 const (
-	StoryHeader   = "x-cocaine-story"
-	WorkerHeader  = "x-cocaine-worker"
-	ReleaseHeader = "x-cocaine-release"
-	QueueHeader   = "x-cocaine-queue-us"
-	RunHeader     = "x-cocaine-run-us"
+	StoryHeader   = relay.StoryHeader
+	WorkerHeader  = relay.WorkerHeader
+	ReleaseHeader = relay.ReleaseHeader
+	QueueHeader   = relay.QueueHeader
+	RunHeader     = relay.RunHeader
 )
 
 // lastHeaders are the headers of the last frame to the client. Called with mu held.
@@ -397,58 +380,3 @@ func (r *request) traceHeaders() []hpack.Header {
 }
 
 func micros(d time.Duration) string { return strconv.FormatInt(max(0, d.Microseconds()), 10) }
-
-// chunk returns the arguments of a write to pass on: as they are if they hold one
-// byte string and nothing else, without what is surplus otherwise, nil if they
-// hold none.
-func chunk(args []byte) []byte {
-	if isChunk(args) {
-		return args
-	}
-	rd := msgpack.NewReader(args)
-	if rd.Array() < 1 || rd.Err() != nil || rd.Kind() != msgpack.KindRaw {
-		return nil
-	}
-	return append([]byte{0x91}, rd.Raw()...)
-}
-
-// isChunk reports whether args are one byte string, without decoding it: the
-// frame's extent was checked when it was read.
-func isChunk(args []byte) bool {
-	if len(args) < 2 || args[0] != 0x91 {
-		return false
-	}
-	switch t := args[1]; {
-	case t >= 0xa0 && t <= 0xbf, t == 0xda, t == 0xdb, t == 0xd9, t >= 0xc4 && t <= 0xc6:
-		return true
-	}
-	return false
-}
-
-// knownError passes an error on, with a category that the other side may not know
-// replaced by 255 as the original does. Arguments that do not decode become a
-// dispatch error.
-func knownError(args []byte) []byte {
-	e, err := rpc.DecodeError(args)
-	if err != nil {
-		return rpc.AppendError(nil, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "%v", err))
-	}
-	if idl.CategoryName(e.Category) == idl.CategoryName(idl.CategoryUnknown) {
-		e.Category = idl.CategoryUnknown
-	}
-	return rpc.AppendError(nil, e)
-}
-
-// decodeEvent reads the arguments of enqueue: [event, tag?]. The tag has no
-// meaning since v0.12.13.
-func decodeEvent(args []byte) (event []byte, err error) {
-	rd := msgpack.NewReader(args)
-	if n := rd.Array(); n < 1 && rd.Err() == nil {
-		return nil, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: event is missing")
-	}
-	event = rd.Bytes()
-	if rd.Err() != nil {
-		return nil, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: %v", rd.Err())
-	}
-	return event, nil
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -317,9 +318,9 @@ func (e *Engine) hungUp(b *rpc.Batch, w *worker, err error) {
 	switch w.state {
 	case dead:
 	case terminating:
-		e.bury(b, w, byItself, false, discarded(err)) // an acknowledgement too
+		e.bury(b, w, byItself, false, relay.Discarded(err)) // an acknowledgement too
 	default:
-		e.bury(b, w, connLost, true, discarded(err))
+		e.bury(b, w, connLost, true, relay.Discarded(err))
 	}
 }
 
@@ -350,7 +351,7 @@ func (e *Engine) exited(w *worker) {
 		case w.session == nil:
 			e.bury(b, w, neverReady, true, canceled)
 		default:
-			e.bury(b, w, connLost, true, discarded(nil))
+			e.bury(b, w, connLost, true, relay.Discarded(nil))
 		}
 	})
 }

@@ -1,0 +1,113 @@
+package relay_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/hpack"
+	"github.com/cocaine/cocaine-go/internal/relay"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+func TestChunk(t *testing.T) {
+	for args, want := range map[string]string{
+		"\x91\xa1v":         "\x91\xa1v",
+		"\x91\xc4\x01v":     "\x91\xc4\x01v", // bin of the new dialect stays
+		"\x92\xa1v\x01":     "\x91\xa1v",     // what is surplus goes
+		"\xdc\x00\x01\xa1v": "\x91\xa1v",
+		"\x90":              "",
+		"\x91\x01":          "",
+		"\x91\x91\xa1v":     "",
+	} {
+		if got := relay.Chunk([]byte(args)); string(got) != want {
+			t.Errorf("chunk of %x is %x, want %x", args, got, want)
+		}
+	}
+}
+
+func TestEvent(t *testing.T) {
+	for args, want := range map[string]string{"\x91\xa1e": "e", "\x92\xa1e\xa3tag": "e", "\x91\xa0": ""} {
+		got, err := relay.DecodeEvent([]byte(args))
+		if err != nil || string(got) != want {
+			t.Errorf("event of %x is %q, %v", args, got, err)
+		}
+		if invoke := relay.InvokeArgs([]byte(args), got); !bytes.Equal(invoke, relay.EventArgs(got)) {
+			t.Errorf("invoke for %x has %x", args, invoke)
+		}
+	}
+	for _, args := range []string{"\x90", "\x91\x01", "\x91\xc0"} {
+		if _, err := relay.DecodeEvent([]byte(args)); !errors.Is(err, &rpc.Error{Category: 7, Code: 2}) {
+			t.Errorf("event of %x: %v", args, err)
+		}
+	}
+}
+
+func TestKnownError(t *testing.T) {
+	for args, want := range map[string]string{
+		"\x92\x92\x2b\x05\xa1m": "m [43, 5]",
+		"\x91\x92\x2b\x05":      " [43, 5]",
+		"\x92\x92\x63\x05\xa1m": "m [255, 5]", // category 99 is nobody's
+		"\x90":                  "no arguments [7, 2]",
+		"\x91\xa1x":             "[7, 2]",
+	} {
+		e, err := rpc.DecodeError(relay.KnownError([]byte(args)))
+		if err != nil || !strings.HasSuffix(e.Error(), strings.TrimPrefix(want, " ")) {
+			t.Errorf("error %x becomes %v, %v; want %q", args, e, err, want)
+		}
+	}
+}
+
+func TestReadHeaders(t *testing.T) {
+	id := string([]byte{1, 0, 0, 0, 0, 0, 0, 0})
+	h, err := relay.ReadHeaders([]hpack.Header{{Name: "trace_id", Value: id}, {Name: "span_id", Value: id}, {Name: "parent_id", Value: strings.Repeat("\x00", 8)},
+		{Name: relay.StoryHeader}, {Name: "request_timeout", Value: "\x01\x02\x00\x00\x00\x00\x00\x00"}})
+	if err != nil || h.Trace.ID != 1 || !h.Story || h.Timeout != 513*time.Millisecond {
+		t.Errorf("got %+v, %v", h, err)
+	}
+	if h, err = relay.ReadHeaders(nil); err != nil || h.Timeout >= 0 || h.Story {
+		t.Errorf("of no headers: %+v, %v", h, err)
+	}
+	h, err = relay.ReadHeaders([]hpack.Header{{Name: "request_timeout", Value: strings.Repeat("\xff", 8)}})
+	if err != nil || h.Timeout < 100*365*24*time.Hour || h.Timeout > math.MaxInt64/2 {
+		t.Errorf("for ever is %v, %v", h.Timeout, err)
+	}
+	for _, bad := range []hpack.Header{{Name: "request_timeout", Value: "1"}, {Name: "trace_bit", Value: "2"}} {
+		if _, err := relay.ReadHeaders([]hpack.Header{bad}); !errors.Is(err, &rpc.Error{Category: 7, Code: 2}) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+}
+
+func TestAppendHeaders(t *testing.T) {
+	id := strings.Repeat("\x01", 8)
+	trace := []hpack.Header{{Name: "trace_id", Value: id}, {Name: "span_id", Value: id}, {Name: "parent_id", Value: id}}
+	given := []hpack.Header{{Name: "a", Value: "1"}, trace[2], trace[1], {Name: relay.StoryHeader}, trace[0], {Name: "a", Value: "2"}}
+	echo, invoke := relay.AppendHeaders(nil, nil, given, true)
+	if want := hpack.AppendLiterals(nil, trace); !bytes.Equal(echo, want) {
+		t.Errorf("every frame has %x, want %x", echo, want)
+	}
+	if want := hpack.AppendLiterals(nil, append(trace, hpack.Header{Name: "a", Value: "1"}, hpack.Header{Name: "a", Value: "2"})); !bytes.Equal(invoke, want) {
+		t.Errorf("invoke has %x, want %x", invoke, want)
+	}
+	if echo, invoke = relay.AppendHeaders(nil, nil, nil, false); len(echo)+len(invoke) > 0 {
+		t.Errorf("of no headers: %x, %x", echo, invoke)
+	}
+}
+
+func TestDiscarded(t *testing.T) {
+	for err, want := range map[error]string{
+		nil:              "slave has been discarded [5, 2]",
+		io.EOF:           "slave has been discarded [5, 2]",
+		rpc.ErrClosed:    "slave has been discarded [2, 125]",
+		io.ErrClosedPipe: "slave has been discarded [2, 125]",
+	} {
+		if got := relay.Discarded(err).Error(); got != want {
+			t.Errorf("%v becomes %q, want %q", err, got, want)
+		}
+	}
+}
