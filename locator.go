@@ -41,12 +41,22 @@ func (c *Client) Locator() Locator { return Locator{c.Service(locatorName)} }
 // picks one of its members. If nobody serves the name, the error is
 // ErrServiceNotFound.
 func (l Locator) Resolve(ctx context.Context, name string) (*Resolution, error) {
+	return l.resolve(ctx, name, name)
+}
+
+// ResolveSeed is Resolve that picks the same member of a routing group for the
+// same seed, for as long as the group does not change.
+func (l Locator) ResolveSeed(ctx context.Context, name, seed string) (*Resolution, error) {
+	return l.resolve(ctx, name, name, seed)
+}
+
+func (l Locator) resolve(ctx context.Context, name string, args ...any) (*Resolution, error) {
 	if name == locatorName {
 		return l.service.conn.find(ctx)
 	}
-	m, err := l.service.once(ctx, "resolve", name)
+	m, err := l.service.once(ctx, "resolve", args...)
 	if errors.Is(err, ErrDisconnected) { // asking twice does no harm
-		m, err = l.service.once(ctx, "resolve", name)
+		m, err = l.service.once(ctx, "resolve", args...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot resolve service %q: %w", name, unwrapCall(err))

@@ -2,7 +2,8 @@ package cocaine
 
 import "context"
 
-// Node is the typed client of the node service, which runs apps.
+// Node is the typed client of the node service, which runs apps. An app itself is
+// called with App.
 type Node struct{ service *Service }
 
 // Node gives the typed client of the service "node".
@@ -88,4 +89,17 @@ type WorkerInfo struct {
 // Info tells the state of an app.
 func (n Node) Info(ctx context.Context, app string, flags InfoFlags) (AppInfo, error) {
 	return Get[AppInfo](ctx, n.service, "info", app, uint32(flags))
+}
+
+// Control gets the say in the size of an app's pool. It does not wait for an
+// answer, since there is none: that the app does not run shows in Done. Close it
+// when done with it; the end of ctx does not.
+func (n Node) Control(ctx context.Context, app string) (*PoolControl, error) {
+	return openControl(ctx, n.service, app)
+}
+
+// Enqueue starts an event of an app through the node, for those who have a
+// connection to it already. Otherwise it is App.Enqueue.
+func (n Node) Enqueue(ctx context.Context, app, event string) (*Stream, error) {
+	return n.service.Call(ctx, enqueueMethod, app, event)
 }

@@ -9,7 +9,9 @@ type Storage struct{ service *Service }
 // Storage gives the typed client of the service "storage".
 func (c *Client) Storage() Storage { return Storage{c.Service("storage")} }
 
-// Read returns a blob. If there is none, the error is ErrNotFound.
+// Read returns a blob. If there is none, the error is ErrNotFound. A blob that is
+// one msgpack value, as the records of the runtime are, is decoded by Raw(blob).Decode
+// and made by Encode.
 func (s Storage) Read(ctx context.Context, collection, key string) ([]byte, error) {
 	return Get[[]byte](ctx, s.service, "read", collection, key)
 }

@@ -1,0 +1,49 @@
+package cocaine
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/cocaine/cocaine-go/internal/locator/ring"
+)
+
+// A RoutingTable holds every routing group: by its name, the points of its ring in
+// ascending order.
+type RoutingTable map[string][]RoutingPoint
+
+// A RoutingPoint is the place of a service on the ring of a group. It serves the
+// seeds that fall before it, down to the next lower point.
+type RoutingPoint struct {
+	Point   uint32
+	Service string
+}
+
+// Pick names the service that serves a seed in a group, the one that the locator
+// would resolve the group to. Of a group that the table does not have it is the
+// group's own name, as for the locator. An empty seed is a seed like any other
+// here.
+func (t RoutingTable) Pick(group, seed string) string {
+	points := t[group]
+	if len(points) == 0 {
+		return group
+	}
+	at := ring.Hash([]byte(seed))
+	i, _ := slices.BinarySearchFunc(points, at, func(p RoutingPoint, at uint32) int {
+		if p.Point > at { // the first one above it, not at it
+			return 1
+		}
+		return -1
+	})
+	return points[i%len(points)].Service
+}
+
+// Routing ranges over the routing table: as it is now, and after each refresh. It
+// is for those who pick members of groups themselves.
+//
+// The name of the router is up to the caller: a later Routing with the same one
+// takes the place of this, which then hears nothing more. Leaving the loop ends
+// the stream.
+func (l Locator) Routing(ctx context.Context, router string) iter.Seq2[RoutingTable, error] {
+	return Chunks[RoutingTable](ctx, l.service, "routing", router)
+}
