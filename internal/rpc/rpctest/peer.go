@@ -281,3 +281,19 @@ func closed(err error) bool {
 
 // Close closes the test's end of the connection.
 func (p *Peer) Close() { _ = p.conn.Close() }
+
+// Poll takes the next frame if it has come already, waiting for nothing. With
+// nothing there it returns os.ErrDeadlineExceeded, else what ended the connection.
+// Like WantIdle it works inside a testing/synctest bubble only.
+func (p *Peer) Poll() (Frame, error) {
+	for {
+		if f, ok, err := p.parse(); ok || err != nil {
+			return f, err
+		}
+		if err := p.fill(time.Now().Add(1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			return Frame{}, os.ErrDeadlineExceeded
+		} else if err != nil {
+			return Frame{}, err
+		}
+	}
+}
