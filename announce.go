@@ -38,13 +38,13 @@ type Announcement struct {
 	Services map[string]*Resolution // by name; one without endpoints is gone
 }
 
-// Connect ranges over what the locator's node announces to others: first all its
+// Synchronize ranges over what the locator's node announces to others: first all its
 // services, then each one that comes, changes or goes. A node that is no part of a
 // cluster announces nothing, and the range is empty.
 //
-// The uuid is that of the caller: a later Connect with the same one takes the
+// The uuid is that of the caller: a later Synchronize with the same one takes the
 // place of this, which then hears nothing more. Leaving the loop ends the stream.
-func (l Locator) Connect(ctx context.Context, uuid string) iter.Seq2[Announcement, error] {
+func (l Locator) Synchronize(ctx context.Context, uuid string) iter.Seq2[Announcement, error] {
 	return func(yield func(Announcement, error) bool) {
 		st, err := l.service.start(ctx, "connect", []any{uuid}, false)
 		if err != nil {

@@ -51,10 +51,10 @@ func TestLocatorMethods(t *testing.T) {
 	}
 }
 
-func TestConnectAnnouncements(t *testing.T) {
+func TestSynchronize(t *testing.T) {
 	s := play(t, "locator", idl.Locator)
 	got := background(func() (list []cocaine.Announcement, err error) {
-		for a, failed := range s.client.Locator().Connect(patient(t), "me") {
+		for a, failed := range s.client.Locator().Synchronize(patient(t), "me") {
 			if failed != nil {
 				return list, failed
 			}
@@ -82,7 +82,7 @@ func TestConnectAnnouncements(t *testing.T) {
 	}
 }
 
-func TestConnectRefusesNonsense(t *testing.T) {
+func TestSynchronizeRefusesNonsense(t *testing.T) {
 	for name, args := range map[string][]any{
 		"one value":       {"node"},
 		"no map":          {"node", 5},
@@ -92,7 +92,7 @@ func TestConnectRefusesNonsense(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := play(t, "locator", idl.Locator)
 			got := background(func() (n int, err error) {
-				for _, err = range s.client.Locator().Connect(patient(t), "me") {
+				for _, err = range s.client.Locator().Synchronize(patient(t), "me") {
 					n++
 				}
 				return n, err
