@@ -6,11 +6,15 @@ import (
 	"runtime"
 )
 
-// A Result is what a Future came to.
+// A Result is a value or an error: what a Future came to, or an item of a
+// sequence.
 type Result[T any] struct {
 	Value T
 	Err   error
 }
+
+// Get returns the two as a call would.
+func (r Result[T]) Get() (T, error) { return r.Value, r.Err }
 
 // AsCompleted ranges over futures in the order in which they finish, each with its
 // position among the arguments. Each is given exactly once: when ctx ends, those

@@ -2,170 +2,94 @@ package cocaine
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"runtime"
-	"runtime/debug"
-	"sync"
 )
 
-// A Future is the result of a function that was started with Go and may still be
-// running. Any number of goroutines may wait for it, any number of times.
+// A Future is the result of a function that was started with Go or Then and may
+// still be running. Any number of goroutines may wait for it, any number of times.
+//
+// Its Wait method is itself a function to start, to gather or to race with others:
+// Gather(ctx, f.Wait, g.Wait).
 type Future[T any] struct{ p *promise[T] }
 
-// promise is what the running function and the Future share. It knows nothing of
-// the Future, so that the runtime can tell when nobody holds that any more.
-type promise[T any] struct {
-	done chan struct{} // closed after value and err are set
-
-	value T
-	err   error
-
-	mu      sync.Mutex
-	over    bool            // done is closed
-	seen    bool            // somebody has got the error, or it was reported
-	dropped bool            // nobody holds the Future any more
-	waiters map[*int]func() // called once, when done; must not block
-}
-
-// PanicError is the error of a Future whose function panicked.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-// Error says what the panic said.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Unwrap gives the panic's value, if it is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
-
-// ErrGoexit is the error of a Future whose function ended its goroutine, as
-// testing.T.FailNow does.
-var ErrGoexit = errors.New("function ended its goroutine")
-
-// Go starts f in a goroutine and returns its future result. The context is passed
-// on: to stop the function, end it. A panic in f becomes a *PanicError.
+// Go starts f in a goroutine and returns its future result. A panic in f becomes a
+// *PanicError.
+//
+// The context that f gets ends with ctx, with Cancel, and when f has returned.
+// What f returns must not live on it: a Stream that outlives f is to be opened
+// with ctx itself.
 //
 // An error that nobody looks at is not lost: when the Future is garbage, it is
-// reported to slog.Default, once. The end of a context is not reported.
+// reported to the logger of ctx (see WithLogger), once, with the place where Go
+// was called. The end of a context is not reported.
 func Go[T any](ctx context.Context, f func(ctx context.Context) (T, error)) *Future[T] {
-	p := &promise[T]{done: make(chan struct{})}
-	go p.run(ctx, f)
-	future := &Future[T]{p}
-	runtime.AddCleanup(future, (*promise[T]).drop, p)
-	return future
+	p := newPromise[T](caller())
+	p.start(ctx, f)
+	return p.future()
 }
 
-func (p *promise[T]) run(ctx context.Context, f func(context.Context) (T, error)) {
-	p.err = ErrGoexit // unless f returns or panics
-	defer p.finish()
-	defer func() {
-		if v := recover(); v != nil {
-			p.err = &PanicError{Value: v, Stack: debug.Stack()}
+// Ready returns a future that is done and has come to v.
+func Ready[T any](v T) *Future[T] {
+	p := newPromise[T](0)
+	p.value = v
+	p.finish(nil)
+	return p.future()
+}
+
+// Failed returns a future that is done and has failed with err. As with Go, an
+// error that nobody looks at is reported, to slog.Default.
+func Failed[T any](err error) *Future[T] {
+	p := newPromise[T](caller())
+	p.finish(err)
+	return p.future()
+}
+
+// Then starts fn with the value of f, once that is there, and returns the future
+// result. An error of f passes by fn and is the result.
+//
+// Then looks at the error of f, and hands the duty on: an error that goes down a
+// chain of futures is reported once, if nobody looks at the last. To act on an
+// error instead, start a function with Go that waits for f.
+//
+// The end of ctx, and Cancel, end the wait and the context of fn. They do not touch
+// f, for which others may be waiting.
+func Then[T, U any](ctx context.Context, f *Future[T], fn func(ctx context.Context, v T) (U, error)) *Future[U] {
+	p := newPromise[U](caller())
+	p.start(ctx, func(ctx context.Context) (U, error) {
+		v, err := f.Wait(ctx)
+		if err != nil {
+			var zero U
+			return zero, err
 		}
-	}()
-	p.value, p.err = f(ctx)
+		return fn(ctx, v)
+	})
+	return p.future()
 }
 
-func (p *promise[T]) finish() {
-	p.mu.Lock()
-	p.over = true
-	close(p.done)
-	for _, wake := range p.waiters {
-		wake()
+// future makes the only handle of a promise.
+func (p *promise[T]) future() *Future[T] {
+	f := &Future[T]{p}
+	if p.made != 0 { // else it cannot fail
+		runtime.AddCleanup(f, (*promise[T]).drop, p)
 	}
-	p.waiters = nil
-	report := p.dropped && p.unseen()
-	p.mu.Unlock()
-	if report {
-		p.report()
-	}
-}
-
-// drop is called when the Future is garbage, by a goroutine of the runtime. That
-// one may not touch the channel, which may belong to a bubble of testing/synctest.
-func (p *promise[T]) drop() {
-	p.mu.Lock()
-	p.dropped = true
-	report := p.over && p.unseen()
-	p.mu.Unlock()
-	if report {
-		p.report()
-	}
-}
-
-// unseen claims the error for being reported. Called with mu held, when done.
-func (p *promise[T]) unseen() bool {
-	if p.seen || p.err == nil || errors.Is(p.err, context.Canceled) || errors.Is(p.err, context.DeadlineExceeded) {
-		return false
-	}
-	p.seen = true
-	return true
-}
-
-func (p *promise[T]) report() {
-	attrs := []any{"error", p.err}
-	if panicked, ok := p.err.(*PanicError); ok {
-		attrs = append(attrs, "stack", string(panicked.Stack))
-	}
-	slog.Default().Error("nobody looked at the error of a future", attrs...)
-}
-
-func (p *promise[T]) isDone() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.over
-}
-
-// result is called when done. It counts as looking.
-func (p *promise[T]) result() (T, error) {
-	p.mu.Lock()
-	p.seen = true
-	p.mu.Unlock()
-	return p.value, p.err
+	return f
 }
 
 // Wait waits for the result. If ctx ends first, its error is returned; the
 // function runs on, and one may wait again.
 func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 	defer runtime.KeepAlive(f)
-	if f.p.isDone() { // a result that is there wins over a context that has ended
-		return f.p.result()
-	}
-	select {
-	case <-f.p.done:
-		return f.p.result()
-	case <-ctx.Done():
-		var zero T
-		return zero, context.Cause(ctx)
-	}
+	return f.p.wait(ctx)
 }
 
 // Done is closed when the result is there.
 func (f *Future[T]) Done() <-chan struct{} { return f.p.done }
 
-// notify calls wake when done, at once if it is. The returned function takes it
-// back.
-func (p *promise[T]) notify(wake func()) (forget func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over {
-		wake()
-		return func() {}
-	}
-	key := new(int)
-	if p.waiters == nil {
-		p.waiters = make(map[*int]func())
-	}
-	p.waiters[key] = wake
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.waiters, key)
+// Cancel ends the context of the function and does not wait. The future comes to
+// whatever the function then returns, as a rule context.Canceled. One that is done
+// keeps its result.
+func (f *Future[T]) Cancel() {
+	if f.p.cancel != nil {
+		f.p.cancel(nil)
 	}
 }

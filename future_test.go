@@ -4,15 +4,22 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/standin"
 )
 
 func TestGo(t *testing.T) {
@@ -49,6 +56,172 @@ func TestGoPassesTheContext(t *testing.T) {
 	cancel()
 	if _, err := f.Wait(patient(t)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The value of a plain function is there for whoever asks, as often as they ask:
+// it is no stream, and has no end.
+func TestGoValue(t *testing.T) {
+	for name, f := range map[string]*cocaine.Future[int]{
+		"Go":    cocaine.Go(t.Context(), func(context.Context) (int, error) { return 7, nil }),
+		"Ready": cocaine.Ready(7),
+	} {
+		for range 3 {
+			if v, err := f.Wait(patient(t)); v != 7 || err != nil {
+				t.Errorf("%s: %d, %v", name, v, err)
+			}
+		}
+		await(t, f.Done(), name)
+		f.Cancel()
+		if v, err := f.Wait(patient(t)); v != 7 || err != nil {
+			t.Errorf("%s, canceled when done: %d, %v", name, v, err)
+		}
+	}
+	boom := errors.New("boom")
+	f := cocaine.Failed[int](boom)
+	await(t, f.Done(), "a future that has failed")
+	if _, err := f.Wait(patient(t)); err != boom {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGoLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 3
+		var running, most atomic.Int32
+		work := func(context.Context) (int, error) {
+			n := running.Add(1)
+			defer running.Add(-1)
+			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+			}
+			time.Sleep(time.Second)
+			return int(n), nil
+		}
+		g, ctx := errgroup.WithContext(t.Context())
+		g.SetLimit(limit)
+		began := time.Now()
+		for range 4 * limit {
+			g.Go(func() error {
+				_, err := cocaine.Go(ctx, work).Wait(ctx)
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); most.Load() != limit || took != 4*time.Second {
+			t.Errorf("%d ran at once, all took %v", most.Load(), took)
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	f := cocaine.Go(t.Context(), func(ctx context.Context) (int, error) {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	})
+	for range 2 {
+		f.Cancel()
+	}
+	if _, err := f.Wait(patient(t)); err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+	late := cocaine.Go(t.Context(), func(ctx context.Context) (int, error) {
+		<-ctx.Done()
+		return 7, nil
+	})
+	late.Cancel()
+	if v, err := late.Wait(patient(t)); v != 7 || err != nil {
+		t.Errorf("a function that has a value all the same: %d, %v", v, err)
+	}
+}
+
+func TestRunStopsOnCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := 0
+		loop := func(ctx context.Context) (int, error) {
+			for tick := time.NewTicker(time.Second); ; turns++ {
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+					return turns, nil
+				}
+			}
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 3500*time.Millisecond) // run for a time
+		defer stop()
+		if n, err := cocaine.Go(ctx, loop).Wait(t.Context()); n != 3 || err != nil {
+			t.Errorf("it ran %d times, %v", n, err)
+		}
+	})
+}
+
+// A stream must not be opened with a context that ends before it, and who does so
+// is told.
+func TestContextEndsWithTheFunction(t *testing.T) {
+	r := standin.New(t)
+	r.Serve("app", app(func(ctx context.Context, _ string, _ *rpc.Call, _ *rpc.Stream) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	svc := newClient(t, r).Service("app")
+	f := cocaine.Go(t.Context(), func(ctx context.Context) (*cocaine.Stream, error) {
+		return svc.Call(ctx, "enqueue", "e")
+	})
+	s, err := f.Wait(patient(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Recv(patient(t))
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "has returned") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestThen(t *testing.T) {
+	ctx := t.Context()
+	half := func(_ context.Context, v int) (float64, error) { return float64(v) / 2, nil }
+	text := func(_ context.Context, v float64) (string, error) { return fmt.Sprint(v), nil }
+	s, err := cocaine.Then(ctx, cocaine.Then(ctx, cocaine.Ready(7), half), text).Wait(patient(t))
+	if s != "3.5" || err != nil {
+		t.Errorf("got %q, %v", s, err)
+	}
+	boom := errors.New("boom")
+	never := func(context.Context, float64) (string, error) { t.Error("a step got an error"); return "", nil }
+	if _, err := cocaine.Then(ctx, cocaine.Then(ctx, cocaine.Failed[int](boom), half), never).Wait(patient(t)); err != boom {
+		t.Errorf("got %v", err)
+	}
+	bad := func(context.Context, float64) (string, error) { panic("step") }
+	_, err = cocaine.Then(ctx, cocaine.Ready(1.5), bad).Wait(patient(t))
+	if _, ok := errors.AsType[*cocaine.PanicError](err); !ok {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestThenCancel(t *testing.T) {
+	release := make(chan struct{})
+	f := cocaine.Go(t.Context(), func(ctx context.Context) (int, error) {
+		select {
+		case <-release:
+			return 7, nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	byMethod := cocaine.Then(t.Context(), f, func(context.Context, int) (int, error) { return 0, io.EOF })
+	byContext := cocaine.Then(ctx, f, func(context.Context, int) (int, error) { return 0, io.EOF })
+	byMethod.Cancel()
+	cancel()
+	for _, g := range []*cocaine.Future[int]{byMethod, byContext} {
+		if _, err := g.Wait(patient(t)); err != context.Canceled {
+			t.Errorf("got %v", err)
+		}
+	}
+	close(release)
+	if v, err := f.Wait(patient(t)); v != 7 || err != nil {
+		t.Errorf("the first future: %d, %v", v, err)
 	}
 }
 
@@ -119,15 +292,58 @@ func (c *captured) collect(t *testing.T) {
 	}
 }
 
-func TestUnobservedErrorIsReportedOnce(t *testing.T) {
-	log := capture(t)
-	cocaine.Go(context.Background(), func(context.Context) (int, error) { return 0, errors.New("lost and found") })
-	log.collect(t)
-	for range 5 {
-		runtime.GC()
+// line is the file and line where it is called, as a report shows them.
+func line() string {
+	_, file, line, _ := runtime.Caller(1)
+	return fmt.Sprintf("made=%s:%d", file, line)
+}
+
+func TestUnobservedErrorIsLogged(t *testing.T) {
+	var here string
+	lost := func(context.Context) (int, error) { return 0, errors.New("lost and found") }
+	for name, start := range map[string]func(){
+		"Go":     func() { _, here = cocaine.Go(t.Context(), lost), line() },
+		"Failed": func() { _, here = cocaine.Failed[int](errors.New("lost and found")), line() },
+		"Then": func() { // the error has passed two futures by, and is reported for the last
+			double := func(_ context.Context, v int) (int, error) { return 2 * v, nil }
+			f := cocaine.Then(t.Context(), cocaine.Go(t.Context(), lost), double)
+			_, here = cocaine.Then(t.Context(), f, double), line()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := capture(t)
+			start()
+			log.collect(t)
+			for range 5 {
+				runtime.GC()
+			}
+			got := log.String()
+			if strings.Count(got, "lost and found") != 1 || !strings.Contains(got, "level=ERROR") {
+				t.Errorf("the log says %q", got)
+			}
+			if !strings.Contains(got, here+"\n") {
+				t.Errorf("the log says %q, which does not say %q", got, here)
+			}
+		})
 	}
-	if got := log.String(); strings.Count(got, "lost and found") != 1 || !strings.Contains(got, "level=ERROR") {
-		t.Errorf("the log says %q", got)
+}
+
+func TestWithLogger(t *testing.T) {
+	standard := capture(t)
+	own := &captured{hit: make(chan struct{}, 1)}
+	ctx := cocaine.WithLogger(t.Context(), slog.New(slog.NewTextHandler(own, &slog.HandlerOptions{AddSource: true})))
+	fail := func(context.Context) (int, error) { return 0, errors.New("lost") }
+	cocaine.Go(ctx, fail)
+	own.collect(t)
+	if got := own.String(); !strings.Contains(got, "error=lost") || !strings.Contains(got, "future_test.go") {
+		t.Errorf("the logger got %q", got)
+	}
+	quiet := cocaine.WithLogger(t.Context(), slog.New(slog.DiscardHandler))
+	cocaine.Go(quiet, fail)
+	cocaine.Go(t.Context(), func(context.Context) (int, error) { return 0, errors.New("marker") })
+	standard.collect(t)
+	if got := standard.String(); strings.Contains(got, "lost") {
+		t.Errorf("slog.Default got %q", got)
 	}
 }
 
@@ -176,7 +392,7 @@ func sleeper(d time.Duration, err error) *cocaine.Future[time.Duration] {
 	})
 }
 
-func TestAsCompleted(t *testing.T) {
+func TestAsCompletedOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		boom := errors.New("boom")
 		futures := []*cocaine.Future[time.Duration]{sleeper(3*time.Second, nil), sleeper(time.Second, boom), sleeper(2*time.Second, nil)}
@@ -222,4 +438,13 @@ func TestAsCompletedStops(t *testing.T) {
 			t.Errorf("the one that was given up: %v, %v", v, err)
 		}
 	})
+}
+
+func TestResult(t *testing.T) {
+	boom := errors.New("boom")
+	for _, r := range []cocaine.Result[error]{{Value: io.EOF}, {Err: boom}} { // an error may be a value
+		if v, err := r.Get(); v != r.Value || err != r.Err {
+			t.Errorf("got %v, %v of %+v", v, err, r)
+		}
+	}
 }
