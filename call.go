@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"iter"
+
+	"github.com/cocaine/cocaine-go/internal/codec"
 )
 
 // Get calls a method and returns the value it answers with. Of a method that
@@ -14,74 +16,84 @@ import (
 // takes them by position.
 func Get[T any](ctx context.Context, s *Service, method string, args ...any) (T, error) {
 	var v T
-	m, err := s.once(ctx, method, args...)
+	m, _, err := s.once(ctx, method, args)
 	if err != nil {
 		return v, err
 	}
-	if err := m.Decode(&v); err != nil {
+	if err := m.decode(&v); err != nil {
 		var zero T
 		return zero, s.failed(method, err)
 	}
 	return v, nil
 }
 
-// once calls a method and returns the first message it answers with.
-func (s *Service) once(ctx context.Context, method string, args ...any) (Message, error) {
-	st, err := s.start(ctx, method, args, true)
-	if err != nil {
-		return Message{}, err
+// once calls a method and returns the first message it answers with, and where it
+// came from.
+func (s *Service) once(ctx context.Context, method string, args []any) (m Message, l *link, err error) {
+	err = s.call(ctx, method, args, func(st *Stream) (err error) {
+		l = st.link
+		m, err = st.Recv(ctx)
+		if err == io.EOF {
+			err = s.failed(method, io.EOF)
+		}
+		return err
+	})
+	return m, l, err
+}
+
+// call encodes the arguments and makes a call, as do does.
+func (s *Service) call(ctx context.Context, method string, args []any, f func(*Stream) error) error {
+	buf := codec.NewBuffer()
+	defer buf.Free()
+	var err error
+	if buf.B, err = appendArgs(buf.B, args); err != nil {
+		return s.failed(method, err)
 	}
-	m, err := st.Recv(ctx)
-	st.abandon(context.Cause(ctx))
-	if err == io.EOF {
-		err = s.failed(method, io.EOF)
-	}
-	return m, err
+	return s.do(ctx, &opening{method: method, args: buf.B, hangUp: true}, f)
 }
 
 // Exec calls a method and waits until it has answered. What the answer holds is
-// dropped. Of a method that never answers it returns once the call is sent.
+// dropped. Of a method that never answers it returns once the call is sent; the
+// client's Close sees to it that it has left.
 func Exec(ctx context.Context, s *Service, method string, args ...any) error {
-	st, err := s.start(ctx, method, args, true)
-	if err != nil {
-		return err
-	}
-	for {
-		if _, err = st.Recv(ctx); err != nil {
-			break
+	return s.call(ctx, method, args, func(st *Stream) error {
+		if st.method.mute() {
+			return nil
 		}
-	}
-	st.abandon(context.Cause(ctx))
-	if err == io.EOF {
-		return nil
-	}
-	return err
+		for {
+			if _, err := st.Recv(ctx); err == io.EOF {
+				return nil
+			} else if err != nil {
+				return err
+			}
+		}
+	})
 }
 
 // Chunks calls a method and ranges over the values it answers with. An error is
 // the last pair. Leaving the loop gives up the rest.
 func Chunks[T any](ctx context.Context, s *Service, method string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var zero T
-		st, err := s.start(ctx, method, args, true)
-		if err != nil {
+		left := false // the loop was left: there is nobody to tell
+		err := s.call(ctx, method, args, func(st *Stream) error {
+			for m, err := range st.Messages(ctx) {
+				if err != nil {
+					return err
+				}
+				var v T
+				if err := m.decode(&v); err != nil {
+					return s.failed(method, err)
+				}
+				if !yield(v, nil) {
+					left = true
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil && !left {
+			var zero T
 			yield(zero, err)
-			return
-		}
-		defer func() { st.abandon(context.Cause(ctx)) }()
-		for m, err := range st.Messages(ctx) {
-			if err != nil {
-				yield(zero, err)
-				return
-			}
-			var v T
-			if err := m.Decode(&v); err != nil {
-				yield(zero, s.failed(method, err))
-				return
-			}
-			if !yield(v, nil) {
-				return
-			}
 		}
 	}
 }
@@ -97,4 +109,12 @@ func (s *Service) Call(ctx context.Context, method string, args ...any) (*Stream
 	}
 	st.watch(ctx)
 	return st, nil
+}
+
+// decode is Message.Decode for an answer.
+func (m Message) decode(v any) error {
+	if err := m.Decode(v); err != nil {
+		return &kindError{err, ErrBadAnswer}
+	}
+	return nil
 }

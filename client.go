@@ -3,19 +3,23 @@ package cocaine
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Options configure a Client. The zero value is ready.
 type Options struct {
-	// Locators are the addresses of locators, host:port, in order of preference.
-	// If empty, the environment variable COCAINE_LOCATOR names them, separated
-	// by commas; if that is empty too, 127.0.0.1:10053.
+	// Locators are the addresses of locators, host:port or unix:PATH, in order of
+	// preference: when one cannot be connected to, or does not answer, the next is
+	// asked. If empty, the environment variable COCAINE_LOCATOR names them,
+	// separated by commas; if that is empty too, 127.0.0.1:10053.
 	Locators []string
-	// DialTimeout bounds finding and connecting to one service: each endpoint
-	// gets its share of what is left. If zero, 5 s.
+	// DialTimeout bounds finding and connecting to one service: each locator and
+	// each endpoint gets its share of what is left. If zero, 5 s.
 	DialTimeout time.Duration
 	// MaxFrame bounds the size of one message from a service. A service that
 	// sends a larger one is disconnected. If zero, 128 MiB and 64 KiB.
@@ -23,9 +27,16 @@ type Options struct {
 	// Logger receives what the client has to say about its connections. If nil,
 	// slog.Default().
 	Logger *slog.Logger
-	// Dial makes the connections. If nil, a net.Dialer that probes idle
-	// connections does.
+	// KeepAlive says how connections that are idle are probed. If zero, after 10 s,
+	// every 5 s, 5 times: a machine that went away without a word is noticed in
+	// about half a minute. It is not used together with Dial.
+	KeepAlive net.KeepAliveConfig
+	// Dial makes the connections, for TLS or a way through a proxy. The network is
+	// tcp or unix. If nil, a net.Dialer does.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Retry says which calls are made again. The zero policy repeats once what
+	// certainly was not sent.
+	Retry RetryPolicy
 }
 
 const (
@@ -36,15 +47,16 @@ const (
 // A Client finds services and keeps one connection to each that is used. Make it
 // with New, end it with Close. It may be used by any number of goroutines.
 type Client struct {
-	opts    Options
-	log     *slog.Logger
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup // the goroutines that keep connections
-	locator *connector
+	opts     Options
+	log      *slog.Logger
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup // the goroutines that keep connections
+	locator  *connector
+	locators int         // how many there are
+	closed   atomic.Bool // set under mu
 
 	mu       sync.Mutex
-	closed   bool
 	services map[string]*connector
 }
 
@@ -64,20 +76,20 @@ func New(opts Options) (*Client, error) {
 		opts.Logger = slog.Default()
 	}
 	if opts.Dial == nil {
-		opts.Dial = newDialer().DialContext
+		opts.Dial = newDialer(opts.KeepAlive).DialContext
 	}
-	c := &Client{opts: opts, log: opts.Logger, services: make(map[string]*connector)}
+	opts.Retry = opts.Retry.withDefaults()
+	c := &Client{opts: opts, log: opts.Logger, locators: len(locators), services: make(map[string]*connector)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.locator = &connector{client: c, name: locatorName, find: locatorResolution(locators)}
 	return c, nil
 }
 
-// newDialer probes connections that are idle, so that a machine which went away
-// without a word is noticed in about half a minute.
-func newDialer() *net.Dialer {
-	return &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
-		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 5,
-	}}
+func newDialer(probe net.KeepAliveConfig) *net.Dialer {
+	if probe == (net.KeepAliveConfig{}) {
+		probe = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 5}
+	}
+	return &net.Dialer{KeepAliveConfig: probe}
 }
 
 // Service gives a handle on a service by name. It does no I/O and never fails:
@@ -96,22 +108,75 @@ func (c *Client) connector(name string) *connector {
 	s := c.services[name]
 	if s == nil {
 		s = &connector{client: c, name: name}
-		s.find = func(ctx context.Context) (*Resolution, error) { return c.Locator().Resolve(ctx, name) }
+		s.find = func(ctx context.Context) (*Resolution, error) { return c.resolve(ctx, name) }
 		c.services[name] = s
 	}
 	return s
 }
 
-// Close disconnects from every service. Calls that are under way, and any made
-// later, fail with ErrClosed. It returns when the client's goroutines have ended;
-// further calls do nothing.
+// resolve asks the locators, one after the other, until one answers. Each has its
+// share of the time, and so has connecting to the service later.
+func (c *Client) resolve(ctx context.Context, name string) (*Resolution, error) {
+	for left := c.locators; ; left-- {
+		part, cancel := share(ctx, left, c.locators)
+		r, err := c.Locator().Resolve(part, name)
+		silent := part.Err() != nil && ctx.Err() == nil
+		cancel()
+		if !silent || left <= 1 {
+			return r, err
+		}
+		if l := c.locator.current.Load(); l != nil {
+			c.log.Warn("locator does not answer", "locator", l.endpoint, "service", name)
+			c.locator.drop(l)
+		}
+	}
+}
+
+// share bounds the time for one of several locators that are left to be asked. The
+// only one that there is may take all of it.
+func share(ctx context.Context, left, all int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok || all == 1 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left+1))
+}
+
+// lastWords is how long Close waits for the network to take what was sent.
+const lastWords = time.Second
+
+// Close disconnects from every service. What was sent leaves first, as far as the
+// network takes it within a second: messages that want no answer, such as log
+// records, are not lost by it. Calls that are under way, and any made later, fail
+// with ErrClosed. It returns when the client's goroutines have ended; further calls
+// do nothing.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	c.closed = true
+	closed := c.closed.Swap(true)
 	c.mu.Unlock()
+	if !closed {
+		c.drain()
+	}
 	c.cancel()
 	c.wg.Wait()
 	return nil
+}
+
+// drain waits until everything that was sent has left.
+func (c *Client) drain() {
+	ctx, cancel := context.WithTimeout(c.ctx, lastWords)
+	defer cancel()
+	for _, s := range c.connectors() {
+		if l := s.current.Load(); l != nil {
+			l.session.Drain(ctx)
+		}
+	}
+}
+
+func (c *Client) connectors() []*connector {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(slices.Collect(maps.Values(c.services)), c.locator)
 }
 
 // spawn runs f in a goroutine that Close waits for. It reports false once the
@@ -119,7 +184,7 @@ func (c *Client) Close() error {
 func (c *Client) spawn(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.closed.Load() {
 		return false
 	}
 	c.wg.Go(f)

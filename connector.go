@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +31,10 @@ type connector struct {
 	find   func(ctx context.Context) (*Resolution, error)
 
 	current atomic.Pointer[link] // the live connection; nil when there is none
+	budget  budget               // of the repeats of its calls
 
 	mu       sync.Mutex // guards the fields below
+	distrust string     // the endpoint that did not answer lately; tried last
 	attempt  *attempt   // under way; nil when there is none
 	failures int        // attempts in a row that found no endpoint to connect to
 	retryAt  time.Time  // when the next attempt may start
@@ -52,6 +56,9 @@ const (
 
 // link gives the live connection, making one if there is none.
 func (c *connector) link(ctx context.Context) (*link, error) {
+	if c.client.closed.Load() {
+		return nil, ErrClosed
+	}
 	if l := c.current.Load(); l != nil && l.alive() {
 		return l, nil
 	}
@@ -63,8 +70,21 @@ func (c *connector) link(ctx context.Context) (*link, error) {
 	case <-a.done:
 		return a.link, a.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("cannot connect to service %q: %w", c.name, context.Cause(ctx))
+		return nil, fmt.Errorf("cannot connect to service %q: %w", c.name, ended(ctx))
 	}
+}
+
+// state tells how the connection stands now.
+func (c *connector) state() State {
+	if l := c.current.Load(); l != nil && l.alive() {
+		return Connected
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.attempt != nil {
+		return Connecting
+	}
+	return Idle
 }
 
 // join gives the attempt under way, starting one if there is none.
@@ -147,7 +167,7 @@ func (c *connector) establish(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	failed := &ConnectError{Service: c.name}
-	for i, endpoint := range r.Endpoints {
+	for i, endpoint := range c.order(r.Endpoints) {
 		session, err := c.dial(ctx, endpoint, len(r.Endpoints)-i)
 		if err == nil {
 			return newLink(session, endpoint, r), nil
@@ -160,6 +180,27 @@ func (c *connector) establish(ctx context.Context) (*link, error) {
 	return nil, failed
 }
 
+// order puts the endpoint that did not answer lately behind the others.
+func (c *connector) order(endpoints []string) []string {
+	c.mu.Lock()
+	distrust := c.distrust
+	c.mu.Unlock()
+	i := slices.Index(endpoints, distrust)
+	if i < 0 {
+		return endpoints
+	}
+	return slices.Concat(endpoints[:i], endpoints[i+1:], endpoints[i:i+1])
+}
+
+// drop ends a connection that takes calls and does not answer them: the next
+// attempt tries the other endpoints first.
+func (c *connector) drop(l *link) {
+	c.mu.Lock()
+	c.distrust = l.endpoint
+	c.mu.Unlock()
+	_ = l.session.Close() // returns no error
+}
+
 // dial connects to one of several endpoints that are left, within its share of
 // the time that is left.
 func (c *connector) dial(ctx context.Context, endpoint string, left int) (*rpc.Session, error) {
@@ -168,7 +209,11 @@ func (c *connector) dial(ctx context.Context, endpoint string, left int) (*rpc.S
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
 	}
-	conn, err := c.client.opts.Dial(ctx, "tcp", endpoint)
+	network, address := "tcp", endpoint
+	if path, ok := strings.CutPrefix(endpoint, unixPrefix); ok {
+		network, address = "unix", path
+	}
+	conn, err := c.client.opts.Dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,17 @@
 package cocaine
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
 // Error is a failure that a service or a worker reported. Category and Code are
@@ -41,14 +45,61 @@ var (
 	// ErrNoMethod is a call of a method that the service does not have. Nothing
 	// was sent.
 	ErrNoMethod = errors.New("service has no such method")
+	// ErrNoMessage is a message that the service's graph does not let the caller
+	// send: a chunk to a method that takes none. Nothing was sent.
+	ErrNoMessage = errors.New("method does not take this message")
 	// ErrDisconnected is a call whose connection was lost before it was over. The
-	// service may have done what it was asked.
+	// service may have done what it was asked. The error is a *DisconnectedError.
 	ErrDisconnected = errors.New("connection lost")
-	// ErrClosed is a call on a Client or a Stream that was closed.
-	ErrClosed = errors.New("client or stream is closed")
+	// ErrClosed is a call on a Client or a Stream that was closed. It is
+	// net.ErrClosed, too.
+	ErrClosed error = closedError{}
+	// ErrBadArgument is an argument that cannot be sent: a value that has no form
+	// in msgpack, an unknown content type, a handle that no Client made. Nothing
+	// was sent.
+	ErrBadArgument = errors.New("bad argument")
+	// ErrBadAnswer is an answer of another shape than was asked for. It has come,
+	// and the service has done what it was asked.
+	ErrBadAnswer = errors.New("bad answer")
+	// ErrTooLarge is a message over Options.MaxFrame. One that this side would
+	// have sent was not; one that came in has cost the connection.
+	ErrTooLarge = wire.ErrTooLarge
 )
 
-// ConnectError says that no endpoint of a service could be connected to.
+// CallError says which call failed; what the functions of this package return is
+// one of these, but for the bare io.EOF at the end of a stream. It wraps the cause.
+type CallError struct {
+	Service, Method string // for Invoke the method is the event
+	Err             error
+}
+
+// Error reads: cannot call SERVICE.METHOD: CAUSE.
+func (e *CallError) Error() string {
+	return fmt.Sprintf("cannot call %s.%s: %v", e.Service, e.Method, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *CallError) Unwrap() error { return e.Err }
+
+// ResolveError says that a locator did not find a service, or not in time. If
+// nobody serves the name, it wraps ErrServiceNotFound.
+type ResolveError struct {
+	Service string
+	Locator string // the address of the locator that was asked; "" if none could be
+	Err     error
+}
+
+// Error names the service and the cause.
+func (e *ResolveError) Error() string {
+	return fmt.Sprintf("cannot resolve service %q: %v", e.Service, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *ResolveError) Unwrap() error { return e.Err }
+
+// ConnectError says that no endpoint of a service could be connected to. It wraps
+// what the dialer said of each: syscall.ECONNREFUSED, *net.DNSError,
+// context.DeadlineExceeded.
 type ConnectError struct {
 	Service  string
 	Attempts []error // one for each endpoint, in the order they were tried
@@ -66,35 +117,76 @@ func (e *ConnectError) Error() string {
 // Unwrap gives the attempts to errors.Is and errors.As.
 func (e *ConnectError) Unwrap() []error { return e.Attempts }
 
-// callError says which call failed. It formats only when it is read.
-type callError struct {
-	service, method string
-	err             error
+// VersionError says that a service speaks another version of its protocol than
+// CallOptions.Version wants. Nothing was sent.
+type VersionError struct {
+	Service   string
+	Want, Got int
 }
 
-func (e *callError) Error() string {
-	return fmt.Sprintf("cannot call %s.%s: %v", e.service, e.method, e.err)
+// Error names both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("service %q has version %d, want %d", e.Service, e.Got, e.Want)
 }
 
-func (e *callError) Unwrap() error { return e.err }
+// DisconnectedError is the end of a connection as its calls see it. It is
+// ErrDisconnected and whatever the network or the protocol said, but never io.EOF:
+// a lost connection is not the end of a stream.
+type DisconnectedError struct {
+	Service  string
+	Endpoint string // host:port
+	Err      error  // io.EOF if the other side closed it
+}
 
-// lostError is the end of a connection as its calls see it. It is ErrDisconnected
-// and whatever the network or the protocol said, but never io.EOF: a lost
-// connection is not the end of a stream.
-type lostError struct{ cause error }
-
-func (e *lostError) Error() string {
-	if e.cause == nil || e.cause == io.EOF {
+// Error says what ended the connection, if it was more than its end. The name of
+// the service is in the CallError around it.
+func (e *DisconnectedError) Error() string {
+	if e.Err == nil || e.Err == io.EOF {
 		return ErrDisconnected.Error()
 	}
-	return fmt.Sprintf("%v: %v", ErrDisconnected, e.cause)
+	return fmt.Sprintf("%v: %v", ErrDisconnected, e.Err)
 }
 
-func (e *lostError) Is(target error) bool {
-	return target == ErrDisconnected || target != io.EOF && errors.Is(e.cause, target)
+// Is matches ErrDisconnected and the cause.
+func (e *DisconnectedError) Is(target error) bool {
+	return target == ErrDisconnected || target != io.EOF && errors.Is(e.Err, target)
 }
 
-func (e *lostError) As(target any) bool { return errors.As(e.cause, target) }
+// As gives the cause to errors.As.
+func (e *DisconnectedError) As(target any) bool { return errors.As(e.Err, target) }
+
+// closedError is ErrClosed.
+type closedError struct{}
+
+func (closedError) Error() string        { return "client or stream is closed" }
+func (closedError) Is(target error) bool { return target == net.ErrClosed }
+
+// errHalfClosed is what is sent after CloseSend or Fail.
+var errHalfClosed error = halfClosedError{}
+
+type halfClosedError struct{}
+
+func (halfClosedError) Error() string {
+	return "no more can be sent: this side of the stream is closed"
+}
+func (halfClosedError) Is(target error) bool { return target == io.ErrClosedPipe }
+
+// kindError is an error that is also another one, which says of what kind it is.
+// It reads as the former.
+type kindError struct{ err, kind error }
+
+func (e *kindError) Error() string   { return e.err.Error() }
+func (e *kindError) Unwrap() []error { return []error{e.err, e.kind} }
+
+// ended gives the error of a context that has ended. If it has a cause of its own,
+// it is that as well as context.Canceled or context.DeadlineExceeded.
+func ended(ctx context.Context) error {
+	cause, err := context.Cause(ctx), ctx.Err()
+	if cause == nil || cause == err || errors.Is(cause, err) {
+		return cmp.Or(cause, err)
+	}
+	return &kindError{cause, err}
+}
 
 // lost gives the end of the link's session as an error of this package.
 func (l *link) lost() error {
@@ -106,7 +198,7 @@ func (l *link) lost() error {
 		parts := joined.Unwrap()
 		err = parts[len(parts)-1]
 	}
-	return &lostError{err}
+	return &DisconnectedError{Service: l.service, Endpoint: l.endpoint, Err: err}
 }
 
 // isLost reports whether an error of package rpc is about the session.

@@ -80,11 +80,11 @@ func TestMethodShapes(t *testing.T) {
 }
 
 func TestLostErrorIsNoEnd(t *testing.T) {
-	err := error(&lostError{io.EOF})
+	err := error(&DisconnectedError{Err: io.EOF})
 	if errors.Is(err, io.EOF) || !errors.Is(err, ErrDisconnected) || err.Error() != "connection lost" {
 		t.Errorf("got %v", err)
 	}
-	err = &lostError{io.ErrUnexpectedEOF}
+	err = &DisconnectedError{Err: io.ErrUnexpectedEOF}
 	if !errors.Is(err, io.ErrUnexpectedEOF) || err.Error() != "connection lost: unexpected EOF" {
 		t.Errorf("got %v", err)
 	}

@@ -5,11 +5,13 @@ import (
 	"io"
 
 	"github.com/cocaine/cocaine-go/internal/codec"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
 )
 
 // Enqueue starts an event of an app and returns the stream of chunks, open in both
 // directions. CloseSend ends the request; many handlers wait for that. The
-// deadline of ctx goes with it, so that the runtime and the worker know it too.
+// deadline of ctx goes with it, as with every call of an event, so that the runtime
+// and the worker know it too.
 //
 // Close the stream when done with it, whatever it has brought.
 func (s *Service) Enqueue(ctx context.Context, event string) (*Stream, error) {
@@ -18,56 +20,43 @@ func (s *Service) Enqueue(ctx context.Context, event string) (*Stream, error) {
 
 // Invoke calls an event of an app that takes one value and answers with one, as
 // typed handlers do. The values travel as msgpack, or in the format that the
-// handle's content type asks for. An answer without a chunk is io.EOF.
+// handle's content type asks for. An answer without a chunk is io.EOF, one of
+// several chunks or of another type is ErrBadAnswer.
 func Invoke[Out any](ctx context.Context, s *Service, event string, in any) (Out, error) {
 	var out, zero Out
 	if err := s.invoke(ctx, event, in, &out); err != nil {
-		return zero, err
+		return zero, s.failed(event, unwrapCall(err))
 	}
 	return out, nil
 }
 
 func (s *Service) invoke(ctx context.Context, event string, in, out any) error {
-	format, err := codec.ParseContentType(s.opts.ContentType)
-	if err != nil {
-		return s.failed(event, err)
-	}
-	st, err := s.startEvent(ctx, format, event, in)
-	if err != nil {
+	if err := s.check(ctx, event); err != nil {
 		return err
 	}
-	chunk, err := st.only(ctx)
-	st.abandon(context.Cause(ctx))
-	if err == nil {
-		err = format.Decode(chunk, out)
-	}
+	format, err := codec.ParseContentType(s.opts.ContentType)
 	if err != nil {
-		return s.failed(event, unwrapCall(err))
+		return &kindError{err, ErrBadArgument}
 	}
-	return nil
-}
-
-// startEvent sends the call, its one chunk and the end of the request as one
-// piece.
-func (s *Service) startEvent(ctx context.Context, format codec.Format, event string, in any) (*Stream, error) {
 	args, chunk := codec.NewBuffer(), codec.NewBuffer()
 	defer args.Free()
 	defer chunk.Free()
 	o := opening{method: enqueueMethod, hangUp: true}
-	var err error
 	if o.chunk, chunk.B, err = format.EncodeChunk(chunk.B, in); err != nil {
-		return nil, s.failed(event, err)
+		return &kindError{err, ErrBadArgument}
 	}
-	args.B, err = codec.AppendArgs(args.B, event)
-	if err != nil {
-		return nil, s.failed(event, err)
-	}
+	args.B = msgpack.AppendString(msgpack.AppendArray(args.B, 1), event)
 	o.args = args.B
-	st, err := s.open(ctx, o)
-	if err != nil {
-		return nil, s.failed(event, unwrapCall(err))
-	}
-	return st, nil
+	return s.do(ctx, &o, func(st *Stream) error {
+		answer, err := st.only(ctx)
+		if err != nil {
+			return err
+		}
+		if err := format.Decode(answer, out); err != nil {
+			return &kindError{err, ErrBadAnswer}
+		}
+		return nil
+	})
 }
 
 // only receives the one chunk of an answer, and its end.
@@ -78,7 +67,7 @@ func (s *Stream) only(ctx context.Context) ([]byte, error) {
 	}
 	chunk, err := codec.Chunk(m.Args)
 	if err != nil {
-		return nil, err
+		return nil, &kindError{err, ErrBadAnswer}
 	}
 	switch _, err := s.Recv(ctx); err {
 	case io.EOF:

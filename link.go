@@ -9,8 +9,10 @@ import (
 // methods. It does not change.
 type link struct {
 	session  *rpc.Session
+	service  string
 	endpoint string
 	version  int
+	listed   []Method // by ascending id
 	methods  map[string]*method
 }
 
@@ -23,13 +25,14 @@ type method struct {
 	// How the caller's half ends. A stream of chunks has write and close; a
 	// subscription has one message that cancels it.
 	hasWrite, hasClose, hasError bool
-	write, close                 uint64
+	write, close, fail           uint64
 	hasLeave                     bool
 	leave                        uint64
 }
 
 func newLink(s *rpc.Session, endpoint string, r *Resolution) *link {
-	l := &link{session: s, endpoint: endpoint, version: r.Version, methods: make(map[string]*method, len(r.graph))}
+	l := &link{session: s, service: r.Name, endpoint: endpoint, version: r.Version, listed: r.Methods,
+		methods: make(map[string]*method, len(r.graph))}
 	for id, e := range r.graph {
 		if old := l.methods[e.Name]; old == nil || id < old.id { // a method hides a control message of its name
 			l.methods[e.Name] = newMethod(id, e)
@@ -48,7 +51,7 @@ func newMethod(id uint64, e idl.GraphEntry) *method {
 		case "write":
 			m.hasWrite, m.write = true, msg.ID
 		case "error":
-			m.hasError = true
+			m.hasError, m.fail = true, msg.ID
 		case "close":
 			m.hasClose, m.close = true, msg.ID
 		}
@@ -67,6 +70,9 @@ func newMethod(id uint64, e idl.GraphEntry) *method {
 
 // streams reports whether the caller may send chunks after the call, and end them.
 func (m *method) streams() bool { return m.hasWrite && m.hasClose }
+
+// mute reports whether the method does not answer.
+func (m *method) mute() bool { return m.recv.IsTerminal() }
 
 // once reports whether the method answers with one value.
 func (m *method) once() bool {

@@ -17,7 +17,7 @@ const locatorName = "locator"
 // A Resolution is what the locator knows of a service.
 type Resolution struct {
 	Name      string
-	Endpoints []string // host:port, in the order to try them
+	Endpoints []string // host:port, or unix:PATH for a locator, in the order to try them
 	Version   int
 	Methods   []Method // by ascending id
 	graph     idl.Graph
@@ -38,32 +38,39 @@ type Locator struct{ service *Service }
 func (c *Client) Locator() Locator { return Locator{c.Service(locatorName)} }
 
 // Resolve finds a service by name. For the name of a routing group the locator
-// picks one of its members. If nobody serves the name, the error is
-// ErrServiceNotFound.
+// picks one of its members. If nobody serves the name, the error wraps
+// ErrServiceNotFound. All errors are *ResolveError.
 func (l Locator) Resolve(ctx context.Context, name string) (*Resolution, error) {
-	return l.resolve(ctx, name, name)
+	return l.ResolveSeed(ctx, name, "")
 }
 
 // ResolveSeed is Resolve that picks the same member of a routing group for the
-// same seed, for as long as the group does not change.
+// same seed, for as long as the group does not change. An empty one leaves it to
+// chance.
 func (l Locator) ResolveSeed(ctx context.Context, name, seed string) (*Resolution, error) {
-	return l.resolve(ctx, name, name, seed)
-}
-
-func (l Locator) resolve(ctx context.Context, name string, args ...any) (*Resolution, error) {
-	if name == locatorName {
+	if name == locatorName && l.service.made() {
 		return l.service.conn.find(ctx)
 	}
-	m, err := l.service.once(ctx, "resolve", args...)
+	args := []any{name}
+	if seed != "" {
+		args = append(args, seed)
+	}
+	m, from, err := l.service.once(ctx, "resolve", args)
 	if errors.Is(err, ErrDisconnected) { // asking twice does no harm
-		m, err = l.service.once(ctx, "resolve", args...)
+		m, from, err = l.service.once(ctx, "resolve", args)
+	}
+	failed := &ResolveError{Service: name}
+	if from != nil {
+		failed.Locator = from.endpoint
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot resolve service %q: %w", name, unwrapCall(err))
+		failed.Err = unwrapCall(err)
+		return nil, failed
 	}
 	r, err := parseResolution(name, m.Args)
 	if err != nil {
-		return nil, fmt.Errorf("cannot resolve service %q: bad answer of the locator: %w", name, err)
+		failed.Err = &kindError{fmt.Errorf("bad answer of the locator: %w", err), ErrBadAnswer}
+		return nil, failed
 	}
 	return r, nil
 }
@@ -81,8 +88,8 @@ func (l Locator) UUID(ctx context.Context) (string, error) {
 // unwrapCall takes the name of the call off an error that is going to get another
 // description.
 func unwrapCall(err error) error {
-	if e, ok := err.(*callError); ok {
-		return e.err
+	if e, ok := err.(*CallError); ok {
+		return e.Err
 	}
 	return err
 }
@@ -107,12 +114,12 @@ func parseResolution(name string, args []byte) (*Resolution, error) {
 	}
 	n := r.Array()
 	endpoints := make([]string, 0, min(n, 16))
-	for i := 0; i < n && r.Err() == nil; i++ {
-		if parts := r.Array(); parts < 2 && r.Err() == nil {
-			return nil, fmt.Errorf("endpoint of %d values, want 2", parts)
+	for range n {
+		endpoint, err := readEndpoint(&r)
+		if err != nil {
+			return nil, err
 		}
-		host, port := r.String(), r.Uint()
-		endpoints = append(endpoints, net.JoinHostPort(host, strconv.FormatUint(port, 10)))
+		endpoints = append(endpoints, endpoint)
 	}
 	version := r.Int()
 	if err := r.Err(); err != nil {
@@ -123,6 +130,19 @@ func parseResolution(name string, args []byte) (*Resolution, error) {
 		return nil, err
 	}
 	return newResolution(name, endpoints, int(version), graph), nil
+}
+
+// readEndpoint reads a host and a port.
+func readEndpoint(r *msgpack.Reader) (string, error) {
+	n := r.Array()
+	if n < 2 && r.Err() == nil {
+		return "", fmt.Errorf("endpoint of %d values, want 2", n)
+	}
+	host, port := r.String(), r.Uint()
+	for i := 2; i < n && r.Err() == nil; i++ {
+		r.Skip()
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(port, 10)), r.Err()
 }
 
 func newResolution(name string, endpoints []string, version int, graph idl.Graph) *Resolution {

@@ -1,6 +1,7 @@
 package cocaine
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -15,11 +16,14 @@ const LocatorVariable = "COCAINE_LOCATOR"
 // DefaultLocator is where a runtime's locator listens unless told otherwise.
 const DefaultLocator = "127.0.0.1:10053"
 
-const defaultLocatorPort = "10053"
+const (
+	defaultLocatorPort = "10053"
+	unixPrefix         = "unix:" // before the path of a Unix socket
+)
 
-// ParseLocators reads a comma-separated list of locators, host:port each. A
-// missing port is 10053. An IPv6 address with a port stands in brackets. It is
-// the form of COCAINE_LOCATOR and of a worker's --locator.
+// ParseLocators reads a comma-separated list of locators, host:port or unix:PATH
+// each. A missing port is 10053. An IPv6 address with a port stands in brackets.
+// It is the form of COCAINE_LOCATOR and of a worker's --locator.
 func ParseLocators(list string) ([]string, error) {
 	var out []string
 	for part := range strings.SplitSeq(list, ",") {
@@ -40,6 +44,12 @@ func ParseLocators(list string) ([]string, error) {
 }
 
 func parseLocator(s string) (string, error) {
+	if path, ok := strings.CutPrefix(s, unixPrefix); ok {
+		if path == "" {
+			return "", errors.New("no path")
+		}
+		return s, nil
+	}
 	bare := s
 	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		bare = s[1 : len(s)-1]

@@ -42,7 +42,5 @@ func (m Message) Bytes() []byte {
 	return b
 }
 
-var (
-	errManyChunks = errors.New("answer has more than one chunk")
-	errNoChunks   = errors.New("method takes no chunks")
-)
+// errManyChunks is an answer to Invoke that is none.
+var errManyChunks = error(&kindError{errors.New("answer has more than one chunk"), ErrBadAnswer})

@@ -2,6 +2,8 @@ package cocaine
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"slices"
 
 	"github.com/cocaine/cocaine-go/internal/codec"
@@ -16,34 +18,158 @@ type Service struct {
 	opts CallOptions
 }
 
-// CallOptions are sent with the calls of a Service.
+// CallOptions are how the calls of a Service are made.
 type CallOptions struct {
 	// Headers go with every call.
 	Headers Headers
 	// ContentType is the format of the chunks of an app's event: ContentMsgpack,
 	// ContentJSON or ContentBytes. Empty means ContentMsgpack.
 	ContentType string
+	// Version is the version of the service's protocol that is expected. Calls of
+	// a service with another one fail with a *VersionError, and nothing is sent.
+	// Zero takes any.
+	Version int
+	// Retry replaces Options.Retry. Nil keeps it.
+	Retry *RetryPolicy
+	// Idempotent says that the calls may be carried out more than once without
+	// harm. A RetryPolicy then repeats more of them.
+	Idempotent bool
 }
 
 // With returns a handle on the same service that adds to its calls the headers of
-// o, and its content type if there is one.
+// o, and takes from o whatever else is not zero.
 func (s *Service) With(o CallOptions) *Service {
 	merged := s.opts
 	merged.Headers = slices.Concat(s.opts.Headers, o.Headers)
 	if o.ContentType != "" {
 		merged.ContentType = o.ContentType
 	}
+	if o.Version != 0 {
+		merged.Version = o.Version
+	}
+	if o.Retry != nil {
+		policy := o.Retry.withDefaults()
+		merged.Retry = &policy
+	}
+	merged.Idempotent = merged.Idempotent || o.Idempotent
 	return &Service{conn: s.conn, opts: merged}
 }
 
 // Name is the name the service is resolved by.
-func (s *Service) Name() string { return s.conn.name }
+func (s *Service) Name() string {
+	if !s.made() {
+		return ""
+	}
+	return s.conn.name
+}
+
+// made reports whether a Client made the handle.
+func (s *Service) made() bool { return s != nil && s.conn != nil }
 
 // Connect finds the service and connects to it, if that is not done yet. Calls do
-// so themselves; it is for those who want to know early.
+// so themselves; it is for those who want to know early, and as a check of the
+// service's health. Any number of goroutines share one attempt.
 func (s *Service) Connect(ctx context.Context) error {
-	_, err := s.conn.link(ctx)
+	_, err := s.link(ctx)
 	return err
+}
+
+// link gives the live connection of a service of the expected version, making one
+// if there is none.
+func (s *Service) link(ctx context.Context) (*link, error) {
+	switch {
+	case !s.made():
+		return nil, errNoService
+	case ctx == nil:
+		return nil, errNoContext
+	}
+	l, err := s.conn.link(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if want := s.opts.Version; want != 0 && l.version != want {
+		return nil, &VersionError{Service: s.conn.name, Want: want, Got: l.version}
+	}
+	return l, nil
+}
+
+var (
+	errNoService = fmt.Errorf("%w: the service is not one of a client", ErrBadArgument)
+	errNoContext = fmt.Errorf("%w: the context is nil", ErrBadArgument)
+)
+
+// Methods tells what the service can do, by ascending id, connecting to it if
+// need be.
+func (s *Service) Methods(ctx context.Context) ([]Method, error) {
+	l, err := s.link(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(l.listed), nil
+}
+
+// Version is the version of the service's protocol, as the locator tells it.
+// Version connects to the service if need be.
+func (s *Service) Version(ctx context.Context) (int, error) {
+	l, err := s.link(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return l.version, nil
+}
+
+// State is how the connection to a service stands.
+type State int
+
+// The states.
+const (
+	Idle       State = iota // there is no connection; the next call makes one
+	Connecting              // one is being made
+	Connected               // there is one
+)
+
+// String gives the state in a word.
+func (s State) String() string {
+	switch s {
+	case Connecting:
+		return "connecting"
+	case Connected:
+		return "connected"
+	}
+	return "idle"
+}
+
+// State tells how the connection stands. It does no I/O, and may be out of date
+// when it returns.
+func (s *Service) State() State {
+	if !s.made() {
+		return Idle
+	}
+	return s.conn.state()
+}
+
+// RemoteAddr is the address of the service that is connected to, nil when there is
+// no connection.
+func (s *Service) RemoteAddr() net.Addr {
+	if s.State() != Connected {
+		return nil
+	}
+	if l := s.conn.current.Load(); l != nil {
+		return l.session.RemoteAddr()
+	}
+	return nil
+}
+
+// Disconnect ends the connection that all handles of this name share. Calls that
+// are under way on it fail with ErrClosed; the next call resolves the name and
+// connects again. Without a connection it does nothing.
+func (s *Service) Disconnect() {
+	if s.State() != Connected {
+		return
+	}
+	if l := s.conn.current.Load(); l != nil {
+		_ = l.session.Close() // returns no error
+	}
 }
 
 // An opening is what a call starts with.
@@ -54,37 +180,125 @@ type opening struct {
 	hangUp bool   // end this side's stream of chunks, if there is one, at once
 }
 
-// open starts a call. A call that certainly was not sent, because the connection
-// was lost before, is repeated once.
+// do makes a call and has f receive the answer, again as often as the policy says
+// and the way it failed allows.
+func (s *Service) do(ctx context.Context, o *opening, f func(*Stream) error) error {
+	if err := s.check(ctx, o.method); err != nil {
+		return err
+	}
+	tries := s.attempts()
+	for {
+		st, err := s.begin(ctx, &tries, o)
+		if err != nil {
+			return err
+		}
+		err = f(st)
+		again := err != nil && tries.repeats() && st.repeatable(err, s.opts.Idempotent)
+		st.finish(ctx)
+		if !again {
+			return err
+		}
+		if err = tries.again(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// check looks at what every call starts with.
+func (s *Service) check(ctx context.Context, method string) error {
+	switch {
+	case !s.made():
+		return s.failed(method, errNoService)
+	case ctx == nil:
+		return s.failed(method, errNoContext)
+	case ctx.Err() != nil:
+		return s.failed(method, ended(ctx))
+	}
+	return nil
+}
+
+// open starts a call whose stream goes on afterwards.
 func (s *Service) open(ctx context.Context, o opening) (*Stream, error) {
-	if ctx.Err() != nil {
-		return nil, s.failed(o.method, context.Cause(ctx))
+	if err := s.check(ctx, o.method); err != nil {
+		return nil, err
 	}
-	for again := false; ; again = true {
-		l, err := s.conn.link(ctx)
-		if err != nil {
-			return nil, s.failed(o.method, err)
+	tries := s.attempts()
+	return s.begin(ctx, &tries, &o)
+}
+
+// start encodes the arguments and starts a call. What it sends is copied before it
+// returns.
+func (s *Service) start(ctx context.Context, method string, args []any, hangUp bool) (*Stream, error) {
+	buf := codec.NewBuffer()
+	defer buf.Free()
+	var err error
+	if buf.B, err = appendArgs(buf.B, args); err != nil {
+		return nil, s.failed(method, err)
+	}
+	return s.open(ctx, opening{method: method, args: buf.B, hangUp: hangUp})
+}
+
+// begin starts a call, trying as often as may be.
+func (s *Service) begin(ctx context.Context, tries *attempts, o *opening) (*Stream, error) {
+	for {
+		st, err := s.try(ctx, tries, o)
+		if err == nil {
+			return st, nil
 		}
-		m := l.methods[o.method]
-		if m == nil {
-			return nil, s.failed(o.method, ErrNoMethod)
-		}
-		then, err := o.frames(m)
-		if err != nil {
-			return nil, s.failed(o.method, err)
-		}
-		st, err := l.session.Call(ctx, m.id, o.args, rpc.CallOptions{
-			Headers: s.opts.headers(ctx, m.name), Send: m.send, Recv: m.recv, Then: then,
-		})
+		unsent, ok := err.(unsentError)
 		switch {
-		case err == nil:
-			return &Stream{st: st, link: l, method: m, service: s.conn.name}, nil
-		case !isLost(err):
+		case ok && !tries.resent:
+			tries.resent = true
+			continue
+		case ok:
+			err = unsent.error
+		case !unconnected(err):
 			return nil, s.failed(o.method, err)
-		case again:
-			return nil, s.failed(o.method, l.lost())
+		}
+		if err := tries.again(ctx, s.failed(o.method, err)); err != nil {
+			return nil, err
 		}
 	}
+}
+
+// unsentError is the loss of a connection before the call was written to it.
+type unsentError struct{ error }
+
+// try starts a call once.
+func (s *Service) try(ctx context.Context, tries *attempts, o *opening) (*Stream, error) {
+	l, err := s.link(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := l.methods[o.method]
+	if m == nil {
+		return nil, ErrNoMethod
+	}
+	then, err := o.frames(m)
+	if err != nil {
+		return nil, err
+	}
+	st, err := l.session.Call(ctx, m.id, o.args, rpc.CallOptions{
+		Headers: s.headers(ctx, m.name, tries), Send: m.send, Recv: m.recv, Then: then,
+	})
+	switch {
+	case err == nil:
+		return &Stream{st: st, link: l, method: m}, nil
+	case isLost(err):
+		return nil, unsentError{l.lost()}
+	case ctx.Err() != nil:
+		return nil, ended(ctx)
+	}
+	return nil, err
+}
+
+// headers gives those of one call.
+func (s *Service) headers(ctx context.Context, method string, tries *attempts) []Header {
+	hs := s.opts.headers(ctx, method)
+	if method == enqueueMethod && tries.repeats() && s.opts.Headers.Get(storyHeader) == "" {
+		hs = append(hs, Header{Name: storyHeader, Value: "1"})
+	}
+	return hs
 }
 
 // frames gives those that leave together with the first.
@@ -92,7 +306,7 @@ func (o *opening) frames(m *method) ([]rpc.Outgoing, error) {
 	var then []rpc.Outgoing
 	if o.chunk != nil {
 		if !m.streams() {
-			return nil, errNoChunks
+			return nil, ErrNoMessage
 		}
 		then = append(make([]rpc.Outgoing, 0, 2), rpc.Outgoing{Type: m.write, Args: o.chunk})
 	}
@@ -103,17 +317,14 @@ func (o *opening) frames(m *method) ([]rpc.Outgoing, error) {
 }
 
 func (s *Service) failed(method string, err error) error {
-	return &callError{service: s.conn.name, method: method, err: err}
+	return &CallError{Service: s.Name(), Method: method, Err: err}
 }
 
-// start encodes the arguments and starts the call. What it sends is copied before
-// it returns.
-func (s *Service) start(ctx context.Context, method string, args []any, hangUp bool) (*Stream, error) {
-	buf := codec.NewBuffer()
-	defer buf.Free()
-	var err error
-	if buf.B, err = codec.AppendArgs(buf.B, args...); err != nil {
-		return nil, s.failed(method, err)
+// appendArgs encodes the arguments of a call.
+func appendArgs(b []byte, args []any) ([]byte, error) {
+	b, err := codec.AppendArgs(b, args...)
+	if err != nil {
+		err = &kindError{err, ErrBadArgument}
 	}
-	return s.open(ctx, opening{method: method, args: buf.B, hangUp: hangUp})
+	return b, err
 }

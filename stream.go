@@ -2,6 +2,7 @@ package cocaine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -17,16 +18,17 @@ import (
 // A Stream is one call: a channel whose two directions are independent. What
 // either side may send, and when, the service's graph says.
 //
-// One goroutine at a time may receive; any may send and close. Received messages
-// wait in memory, up to some megabytes; then the connection is not read until
-// they are taken, so a stream that is not wanted any more has to be closed.
+// One goroutine at a time may receive, peeking included; any may send and close.
+// Received messages wait in memory, up to some megabytes; then the connection is
+// not read until they are taken, so a stream that is not wanted any more has to be
+// closed. In the other direction Send waits while the connection takes nothing.
 type Stream struct {
-	st      *rpc.Stream
-	link    *link
-	method  *method
-	service string
-	detach  func() bool // lets go of the context of the call; nil if it cannot end
+	st     *rpc.Stream
+	link   *link
+	method *method
+	detach func() bool // lets go of the context of the call; nil if it cannot end
 
+	seen  bool        // a message was received; belongs to the receiver
 	ended atomic.Bool // the service's half is over, and that was seen
 
 	mu    sync.Mutex
@@ -41,25 +43,51 @@ func (s *Stream) watch(ctx context.Context) {
 	}
 	s.mu.Lock() // a context that has ended already calls abandon at once
 	defer s.mu.Unlock()
-	s.detach = context.AfterFunc(ctx, func() { s.abandon(context.Cause(ctx)) })
+	s.detach = context.AfterFunc(ctx, func() { s.finish(ctx) })
 }
 
 // Recv waits for the next message. After the last one it returns io.EOF, or the
 // *Error that the service sent, and the same again whenever it is called. If ctx
-// ends first, nothing is lost: a later Recv gets the message.
+// ends first, or has ended already, nothing is lost: a later Recv gets the message.
 func (s *Stream) Recv(ctx context.Context) (Message, error) {
+	if ctx.Err() != nil {
+		return Message{}, s.failed(ended(ctx))
+	}
 	m, err := s.st.Recv(ctx)
 	if err != nil {
 		return Message{}, s.failure(ctx, err)
 	}
+	s.seen = true
 	if s.method.once() {
 		s.end()
 	}
+	return s.message(m), nil
+}
+
+// Peek waits for the next message as Recv does, and leaves it to be received.
+func (s *Stream) Peek(ctx context.Context) (Message, error) {
+	if ctx.Err() != nil {
+		return Message{}, s.failed(ended(ctx))
+	}
+	m, err := s.st.Peek(ctx)
+	if err != nil {
+		return Message{}, s.failure(ctx, err)
+	}
+	return s.message(m), nil
+}
+
+// Buffered is the number of messages that Recv would give without waiting.
+func (s *Stream) Buffered() int {
+	n, _ := s.st.Pending()
+	return n
+}
+
+func (s *Stream) message(m rpc.Message) Message {
 	name := ""
 	if d := s.method.recv.Lookup(m.Type); d != nil {
 		name = d.Name
 	}
-	return Message{Name: name, Args: m.Args, Headers: m.Headers}, nil
+	return Message{Name: name, Args: m.Args, Headers: m.Headers}
 }
 
 // Decode waits for the next message and decodes its arguments into v, a non-nil
@@ -69,7 +97,7 @@ func (s *Stream) Decode(ctx context.Context, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Decode(v); err != nil {
+	if err := m.decode(v); err != nil {
 		return s.failed(err)
 	}
 	return nil
@@ -91,11 +119,11 @@ func (s *Stream) Messages(ctx context.Context) iter.Seq2[Message, error] {
 // failure turns what ended a Recv into an error of this package.
 func (s *Stream) failure(ctx context.Context, err error) error {
 	switch {
-	case ctx.Err() != nil && err == context.Cause(ctx):
-		return s.failed(err)
 	case err == io.EOF:
 		s.end()
 		return io.EOF
+	case ctx.Err() != nil && err == context.Cause(ctx):
+		return s.failed(ended(ctx))
 	case isLost(err):
 		return s.failed(s.lostCause())
 	}
@@ -122,23 +150,25 @@ func (s *Stream) end() {
 }
 
 func (s *Stream) failed(err error) error {
-	return &callError{service: s.service, method: s.method.name, err: err}
+	return &CallError{Service: s.link.service, Method: s.method.name, Err: err}
 }
 
 // Send sends a chunk: the write message, with its arguments. For an app that is
-// one []byte or string. It waits while the connection is full.
+// one []byte or string. It waits while the connection is full. A method that takes
+// no chunks is ErrNoMessage; after CloseSend or Fail it is io.ErrClosedPipe.
 func (s *Stream) Send(ctx context.Context, args ...any) error {
 	if !s.method.hasWrite {
-		return s.failed(errNoChunks)
+		return s.failed(ErrNoMessage)
 	}
 	return s.send(ctx, s.method.write, args)
 }
 
-// SendMessage sends the message that the graph gives that name.
+// SendMessage sends the message that the graph gives that name. One that may not
+// be sent, or not now, is ErrNoMessage.
 func (s *Stream) SendMessage(ctx context.Context, name string, args ...any) error {
 	m := findMessage(s.method.send, name)
 	if m == nil {
-		return s.failed(fmt.Errorf("the caller may not send %q", name))
+		return s.failed(fmt.Errorf("%w: %q", ErrNoMessage, name))
 	}
 	return s.send(ctx, m.ID, args)
 }
@@ -147,7 +177,7 @@ func (s *Stream) SendMessage(ctx context.Context, name string, args ...any) erro
 // calls do nothing.
 func (s *Stream) CloseSend(ctx context.Context) error {
 	if !s.method.hasClose {
-		return s.failed(errNoChunks)
+		return s.failed(ErrNoMessage)
 	}
 	if !s.st.Sendable() {
 		return nil
@@ -155,28 +185,60 @@ func (s *Stream) CloseSend(ctx context.Context) error {
 	return s.send(ctx, s.method.close, nil)
 }
 
+// Fail ends the caller's half of the stream with an error instead of CloseSend:
+// the service, or the handler of a worker, learns that what it got is not all, and
+// why. Receiving goes on. An *Error keeps its category and code; of another error
+// the text arrives. After the end of this half it is io.ErrClosedPipe.
+func (s *Stream) Fail(ctx context.Context, err error) error {
+	switch {
+	case !s.method.hasError:
+		return s.failed(ErrNoMessage)
+	case err == nil:
+		return s.failed(fmt.Errorf("%w: no error to send", ErrBadArgument))
+	}
+	return s.write(ctx, s.method.fail, rpc.AppendError(nil, rpc.AsError(err)))
+}
+
 func (s *Stream) send(ctx context.Context, id uint64, args []any) error {
 	buf := codec.NewBuffer()
 	defer buf.Free()
 	var err error
-	if buf.B, err = codec.AppendArgs(buf.B, args...); err != nil {
+	if buf.B, err = appendArgs(buf.B, args); err != nil {
 		return s.failed(err)
 	}
-	err = s.st.Send(ctx, id, buf.B)
-	switch {
-	case err == nil:
+	return s.write(ctx, id, buf.B)
+}
+
+// write sends a message with encoded arguments.
+func (s *Stream) write(ctx context.Context, id uint64, args []byte) error {
+	if ctx.Err() != nil {
+		return s.failed(ended(ctx))
+	}
+	err := s.st.Send(ctx, id, args)
+	if err == nil {
 		return nil
-	case isLost(err):
-		return s.failed(s.lostCause())
 	}
 	s.mu.Lock()
 	given, cause := s.given, s.cause
 	s.mu.Unlock()
-	if given {
+	switch {
+	case given:
 		err = cause
+	case isLost(err):
+		err = s.link.lost()
+	case ctx.Err() != nil:
+		err = ended(ctx)
+	case !errors.Is(err, errNotNow):
+	case s.st.Sendable():
+		err = ErrNoMessage
+	default:
+		err = errHalfClosed
 	}
 	return s.failed(err)
 }
+
+// errNotNow is what a stream of package rpc says to a message that it may not send.
+var errNotNow error = &Error{Category: idl.CategoryProtocol, Code: idl.ProtocolClosed}
 
 // findMessage looks for a message by name in a state and those after it.
 func findMessage(n *idl.Node, name string) *idl.Message {
@@ -199,26 +261,43 @@ func findMessage(n *idl.Node, name string) *idl.Message {
 // Close gives the call up, unless it is over: the service is told, and whoever
 // waits in Recv or Send gets ErrClosed. Further calls do nothing.
 func (s *Stream) Close() error {
-	s.abandon(nil)
+	s.giveUp(ErrClosed, context.Canceled)
 	return nil
 }
 
-// abandon ends the call on this side. Without a cause it is Close.
+// finish ends the call on this side, because of the end of its context if that has
+// ended.
+func (s *Stream) finish(ctx context.Context) {
+	if ctx.Err() != nil {
+		s.giveUp(ended(ctx), context.Cause(ctx))
+		return
+	}
+	s.giveUp(ErrClosed, context.Canceled)
+}
+
+// abandon ends the call on this side for a reason. Without one it is Close.
 func (s *Stream) abandon(cause error) {
+	if cause == nil {
+		s.giveUp(ErrClosed, context.Canceled)
+		return
+	}
+	s.giveUp(cause, cause)
+}
+
+// giveUp ends the call on this side. The cause is for those who use the stream,
+// tell for the service.
+func (s *Stream) giveUp(cause, tell error) {
 	s.mu.Lock()
 	if s.given {
 		s.mu.Unlock()
 		return
 	}
 	s.given, s.cause = true, cause
-	if cause == nil {
-		s.cause, cause = ErrClosed, context.Canceled
-	}
 	s.mu.Unlock()
 	if s.detach != nil {
 		s.detach()
 	}
-	s.hangUp(cause)
+	s.hangUp(tell)
 }
 
 // hangUp tells the service, in the way its protocol has for it, and drops what it

@@ -10,7 +10,19 @@ import (
 
 // A Trace ties the parts of one request together, across processes. Every call
 // made with a context that carries one becomes a span of its own below it.
+//
+// Its Traceparent method and ParseTraceparent are the bridge to W3C Trace Context:
+// the lower 64 bits of the trace id there are ID here, the parent id is Span. The
+// upper 64 bits are High; when they are not zero a traceparent header goes with
+// every call beside Cocaine's own, so that the whole id arrives at a worker and at
+// whomever that calls.
 type Trace = rpc.Trace
+
+// ParseTraceparent reads the value of a W3C traceparent header. The result is the
+// sender's span: put it into a context with WithTrace, and calls made with that
+// become spans below it. The sampled flag is not kept, and an id whose lower 64
+// bits are zero is an error, because Cocaine cannot carry it.
+func ParseTraceparent(s string) (Trace, error) { return rpc.ParseTraceparent(s) }
 
 // NewTrace starts a trace with random ids.
 func NewTrace() Trace {
@@ -46,6 +58,9 @@ func appendTrace(hs []Header, ctx context.Context) []Header {
 	hs = append(hs, t.Headers()...)
 	if t.Verbose {
 		hs = append(hs, Header{Name: hpack.TraceBit, Value: "1"})
+	}
+	if t.High != 0 {
+		hs = append(hs, Header{Name: rpc.TraceparentHeader, Value: t.Traceparent()})
 	}
 	return hs
 }

@@ -289,10 +289,14 @@ func (s *Session) stalled() {
 
 // awaitRoom blocks while the output is over its limit, until cancel or the end
 // of the session.
-func (s *Session) awaitRoom(cancel <-chan struct{}) {
+func (s *Session) awaitRoom(cancel <-chan struct{}) { s.awaitSize(cancel, s.opts.Buffer) }
+
+// awaitSize blocks while more than limit bytes are buffered, until cancel or the
+// end of the session.
+func (s *Session) awaitSize(cancel <-chan struct{}, limit int) {
 	for {
 		s.mu.Lock()
-		if s.err != nil || s.out.size <= s.opts.Buffer {
+		if s.err != nil || s.out.size <= limit {
 			s.mu.Unlock()
 			return
 		}
@@ -315,6 +319,10 @@ func (s *Session) AwaitRoom(ctx context.Context) error {
 	s.awaitRoom(ctx.Done())
 	return ctx.Err()
 }
+
+// Drain waits until the kernel has taken everything that was sent, or the session
+// or ctx has ended.
+func (s *Session) Drain(ctx context.Context) { s.awaitSize(ctx.Done(), 0) }
 
 // Buffered is the number of bytes accepted and not yet taken by the kernel.
 func (s *Session) Buffered() int {

@@ -211,11 +211,18 @@ func (st *Stream) Lost(_ *Batch, err error) {
 // or the *Error that the peer sent; after the end of the connection an error that
 // wraps ErrDisconnected or ErrClosed. Errors are sticky, and come after
 // everything that was received before them.
-func (st *Stream) Recv(ctx context.Context) (Message, error) {
+func (st *Stream) Recv(ctx context.Context) (Message, error) { return st.await(ctx, (*Stream).pop) }
+
+// Peek is Recv that leaves the message where it is. The message belongs to whoever
+// receives it.
+func (st *Stream) Peek(ctx context.Context) (Message, error) { return st.await(ctx, (*Stream).head) }
+
+// await waits for a message and takes it, or looks at it.
+func (st *Stream) await(ctx context.Context, take func(*Stream) Message) (Message, error) {
 	for {
 		st.mu.Lock()
 		if len(st.queue) > 0 {
-			m := st.pop()
+			m := take(st)
 			st.mu.Unlock()
 			return m, nil
 		}
@@ -231,6 +238,9 @@ func (st *Stream) Recv(ctx context.Context) (Message, error) {
 		}
 	}
 }
+
+// head gives the oldest message. Called with mu held.
+func (st *Stream) head() Message { return st.queue[0] }
 
 // pop takes the oldest message. Called with mu held.
 func (st *Stream) pop() Message {

@@ -11,6 +11,9 @@ import (
 // (docs/PROTOCOL.md, Tracing). The zero Trace means none.
 type Trace struct {
 	ID, Span, Parent uint64
+	// High is the upper half of a trace id of 128 bits, 0 for a trace that began
+	// in Cocaine. It is no part of the triple (see Traceparent).
+	High uint64
 	// Verbose lifts the severity threshold for everything logged on behalf of
 	// the request.
 	Verbose bool
@@ -46,6 +49,7 @@ func ParseTrace(hs []hpack.Header) (Trace, error) {
 	t.ID = binary.LittleEndian.Uint64([]byte(id))
 	t.Span = binary.LittleEndian.Uint64([]byte(span))
 	t.Parent = binary.LittleEndian.Uint64([]byte(parent))
+	t.High = high(hs, t.ID)
 	if t.ID == 0 && (t.Span != 0 || t.Parent != 0) || t.ID != 0 && t.Span == 0 {
 		return Trace{}, fmt.Errorf("cannot read trace: ids %x/%x/%x do not make a trace", t.ID, t.Span, t.Parent)
 	}
