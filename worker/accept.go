@@ -25,23 +25,32 @@ func (r *run) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame)
 		r.refuse(b, channel, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot read invoke: %v", err))
 		return rejected{}
 	}
-	h := r.handlers[string(event)]
-	if h == nil {
+	bound := r.mux.find(event)
+	if bound == nil {
 		r.refuse(b, channel, rpc.Errorf(idl.CategoryWorker, codeNoHandler, "there is no handler for event %q", event))
 		return rejected{}
 	}
-	if !r.gate.enter() {
+	name := bound.event
+	if len(name) != len(event) { // it is a prefix
+		name = string(event)
+	}
+	if bound.value != nil {
+		c := &call{request: request{run: r, binding: bound, channel: channel, event: name}}
+		if !c.begin(f, b.Now()) {
+			r.refuse(b, channel, errStopped)
+			return rejected{}
+		}
+		return c
+	}
+	c := &conversation{
+		request: request{run: r, binding: bound, channel: channel, event: name},
+		wake:    make(chan struct{}, 1),
+	}
+	if !c.begin(f, b.Now()) {
 		r.refuse(b, channel, errStopped)
 		return rejected{}
 	}
-	if h.stream != nil {
-		c := &conversation{wake: make(chan struct{}, 1)}
-		c.begin(r, channel, h.event, f, b.Now())
-		go c.serve(h.stream)
-		return c
-	}
-	c := &call{value: h.value}
-	c.begin(r, channel, h.event, f, b.Now())
+	r.crew.add(c)
 	return c
 }
 

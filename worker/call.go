@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/codec"
@@ -20,12 +21,13 @@ import (
 // started and in belong to the reader goroutine until the call runs.
 type call struct {
 	request
-	value   valueFunc
 	started bool
 	in      *codec.Buffer
+
+	answered atomic.Bool // the caller has been answered, or somebody is about to
 }
 
-var _ rpc.Receiver = (*call)(nil)
+var _ rpc.LastReceiver = (*call)(nil)
 
 var errGaveUp = errors.New("caller gave up before it had sent anything")
 
@@ -53,12 +55,20 @@ func (c *call) Receive(b *rpc.Batch, f *rpc.Frame) (done bool) {
 	return false
 }
 
+// ReceiveLast takes the chunk and the end in one step. It implements
+// rpc.LastReceiver.
+func (c *call) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
+	if !c.started {
+		c.take(b, f)
+	}
+}
+
 // Lost ends a call whose connection is over. It implements rpc.Receiver.
 func (c *call) Lost(_ *rpc.Batch, err error) {
 	c.end(gone(err))
 	if !c.started {
 		c.started = true
-		c.run.gate.leave()
+		c.run.gate.leave(&c.request)
 	}
 }
 
@@ -78,30 +88,35 @@ func (c *call) take(b *rpc.Batch, f *rpc.Frame) {
 func (c *call) refuse(b *rpc.Batch, err error) {
 	c.started = true
 	_ = c.run.session.Send(b, c.channel, idl.StreamError, rpc.AppendError(nil, reply(err)), nil) // a lost session has no caller
-	c.run.gate.leave()
+	c.run.gate.leave(&c.request)
 }
 
 func (c *call) start(in *codec.Buffer) {
 	c.started, c.in = true, in
-	go c.serve()
+	c.run.crew.add(c)
 }
 
-// serve runs the handler and answers. It is the call's goroutine, which the run's
-// gate counts.
+// serve runs the handler and answers, on a goroutine of the crew. Its frame tells
+// the stack of a stuck handler from others, so it must not be inlined.
+//
+//go:noinline
 func (c *call) serve() {
-	defer c.run.gate.leave()
-	if err := c.run.acquire(); err != nil {
+	defer c.run.gate.leave(&c.request)
+	if err := c.acquire(); err != nil {
 		c.answer(nil, err)
 		return
 	}
-	defer c.run.release()
+	defer c.release()
+	if c.binding.timeout > 0 {
+		defer c.limit(c.expire)()
+	}
 	out := codec.NewBuffer()
 	defer out.Free()
 	var args []byte
-	answered := false
+	returned := false
 	defer func() {
-		if !answered { // the handler ended its goroutine
-			_ = c.finish(errGoexit)
+		if !returned { // the handler ended its goroutine
+			c.answer(nil, errGoexit)
 		}
 		c.end(context.Canceled)
 	}()
@@ -109,35 +124,37 @@ func (c *call) serve() {
 		args, err = c.call(out)
 		return err
 	})
-	answered = true
+	returned = true
 	c.answer(args, err)
 }
 
 // call decodes, calls the handler and encodes.
 func (c *call) call(out *codec.Buffer) ([]byte, error) {
 	defer c.in.Free()
-	format, err := c.format()
-	if err != nil {
-		return nil, cocaine.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
-	}
-	args, err := c.value(&c.request, c.event, format, c.in, out)
+	args, err := c.binding.value(&c.request, &c.request, c.in.B, out)
 	if err == nil && len(args) > c.run.opts.MaxChunk {
 		return nil, tooLarge(len(args), c.run.opts.MaxChunk)
 	}
 	return args, err
 }
 
-// answer sends the value and the end as one piece.
+// expire answers a call whose handler has used up its time.
+func (c *call) expire(err error) {
+	c.answer(nil, err)
+	c.run.session.Flush()
+}
+
+// answer queues the value and the end, or the error, unless the caller has been
+// answered. The crew writes it.
 func (c *call) answer(args []byte, err error) {
-	session := c.run.session
-	_ = session.AwaitRoom(c.run.base) // when the worker must stop, the answer goes out all the same
-	if err == nil {
-		err = session.SendAll(c.channel, rpc.Outgoing{Type: idl.Write, Args: args}, rpc.Outgoing{Type: idl.Close})
-	} else {
-		err = c.finish(err)
+	if c.answered.Swap(true) {
+		return
 	}
-	if err != nil {
-		c.run.log.Debug("answer dropped", "event", c.event, "cause", err)
+	_ = c.run.session.AwaitRoom(c.run.base) // when the worker must stop, the answer goes out all the same
+	if err == nil {
+		c.queue(rpc.Outgoing{Type: idl.Write, Args: args}, rpc.Outgoing{Type: idl.Close})
+	} else {
+		c.queue(last(err))
 	}
 }
 
@@ -145,9 +162,9 @@ func (c *call) answer(args []byte, err error) {
 func callerError(args []byte) error {
 	e, err := rpc.DecodeError(args)
 	if err != nil {
-		return cocaine.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "%v", err)
+		e = cocaine.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "%v", err)
 	}
-	return e
+	return &RequestError{e}
 }
 
 func badChunk(err error) error {

@@ -35,15 +35,16 @@ type conversation struct {
 
 	wake chan struct{} // has a token when what follows changed
 
-	in    sync.Mutex // guards the caller's half
-	queue [][]byte
-	bytes int
-	held  *time.Timer // runs while this stream keeps the connection from being read
-	err   error       // how the caller's half ended
-	over  bool        // the handler has returned: what comes is dropped
+	in      sync.Mutex // guards the caller's half
+	waiting [][]byte
+	bytes   int
+	held    *time.Timer // runs while this stream keeps the connection from being read
+	err     error       // how the caller's half ended
+	over    bool        // the handler has returned: what comes is dropped
 
-	out    sync.Mutex // guards the handler's half, and keeps its chunks in order
-	closed bool
+	out     sync.Mutex // guards the handler's half, and keeps its chunks in order
+	closed  bool
+	expired bool // the limit of the handler's time closed it
 }
 
 var _ rpc.Receiver = (*conversation)(nil)
@@ -51,7 +52,7 @@ var _ rpc.Receiver = (*conversation)(nil)
 func (s *conversation) recv(ctx context.Context) ([]byte, error) {
 	for {
 		s.in.Lock()
-		if len(s.queue) > 0 {
+		if len(s.waiting) > 0 {
 			chunk := s.pop()
 			s.in.Unlock()
 			return chunk, nil
@@ -74,9 +75,15 @@ func (s *conversation) send(ctx context.Context, format codec.Format, v any) err
 	defer buf.Free()
 	args, grown, err := format.EncodeChunk(buf.B, v)
 	buf.B = grown
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	return s.sendArgs(ctx, args)
+}
+
+// sendArgs sends the arguments of a chunk.
+func (s *conversation) sendArgs(ctx context.Context, args []byte) error {
+	switch {
 	case len(args) > s.run.opts.MaxChunk:
 		return tooLarge(len(args), s.run.opts.MaxChunk)
 	case ctx.Err() != nil:
@@ -95,34 +102,56 @@ func (s *conversation) send(ctx context.Context, format codec.Format, v any) err
 	return nil
 }
 
-func (s *conversation) closeSend() error {
+// endSend ends the handler's half. The first end is the one that counts.
+func (s *conversation) endSend(err error) error {
 	s.out.Lock()
 	defer s.out.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	if s.finish(nil) != nil {
+	if s.run.session.SendAll(s.channel, last(err)) != nil {
 		return fmt.Errorf("cannot close stream: %w", cocaine.ErrDisconnected)
 	}
 	return nil
 }
 
-// serve runs the handler and sees that the caller gets an end. It is the stream's
-// goroutine, which the run's gate counts.
-func (s *conversation) serve(f func(context.Context, *Stream) error) {
-	defer s.run.gate.leave()
-	if err := s.run.acquire(); err != nil {
+// isClosed reports whether the handler's half is over.
+func (s *conversation) isClosed() bool {
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.closed
+}
+
+// expire ends a stream whose handler has used up its time.
+func (s *conversation) expire(err error) {
+	s.out.Lock()
+	s.expired = !s.closed
+	s.out.Unlock()
+	_ = s.endSend(err) // a lost session has no caller
+}
+
+// serve runs the handler and sees that the caller gets an end, on a goroutine of
+// the crew. Its frame tells the stack of a stuck handler from others, so it must
+// not be inlined.
+//
+//go:noinline
+func (s *conversation) serve() {
+	defer s.run.gate.leave(&s.request)
+	if err := s.acquire(); err != nil {
 		s.conclude(err)
 		return
 	}
-	defer s.run.release()
+	defer s.release()
+	if s.binding.timeout > 0 {
+		defer s.limit(s.expire)()
+	}
 	err := errGoexit
 	defer func() {
 		s.conclude(err)
 		s.end(context.Canceled)
 	}()
-	err = s.guard(func() error { return f(&s.request, &Stream{s}) })
+	err = s.guard(func() error { return s.binding.stream.Serve(&s.request, &Stream{s}) })
 }
 
 // conclude ends both halves on this side. What the caller still sends is dropped
@@ -134,15 +163,13 @@ func (s *conversation) conclude(err error) {
 	s.in.Unlock()
 	s.out.Lock()
 	defer s.out.Unlock()
-	if s.closed {
-		if err != nil {
-			s.run.log.Warn("handler failed after it had closed the stream", "event", s.event, "cause", err)
-		}
+	if !s.closed {
+		s.closed = true
+		s.queue(last(err))
 		return
 	}
-	s.closed = true
-	if s.finish(err) != nil {
-		s.run.log.Debug("answer dropped", "event", s.event, "cause", cocaine.ErrDisconnected)
+	if err != nil && !s.expired {
+		s.run.log.Warn("handler failed after it had closed the stream", "event", s.event, "cause", err)
 	}
 }
 
@@ -183,7 +210,7 @@ func (s *conversation) push(f *rpc.Frame) {
 	if s.over || s.err != nil {
 		return
 	}
-	s.queue = append(s.queue, append([]byte(nil), chunk...))
+	s.waiting = append(s.waiting, append([]byte(nil), chunk...))
 	s.bytes += len(chunk) + chunkOverhead
 	if s.bytes > inputBuffer && s.held == nil {
 		s.run.session.Pause()
@@ -222,11 +249,11 @@ func (s *conversation) finishInput(err error) {
 
 // pop takes the oldest chunk. Called with in held.
 func (s *conversation) pop() []byte {
-	chunk := s.queue[0]
-	s.queue[0] = nil
-	s.queue = s.queue[1:]
-	if len(s.queue) == 0 {
-		s.queue = nil
+	chunk := s.waiting[0]
+	s.waiting[0] = nil
+	s.waiting = s.waiting[1:]
+	if len(s.waiting) == 0 {
+		s.waiting = nil
 	}
 	s.bytes -= len(chunk) + chunkOverhead
 	if s.bytes <= inputBuffer/2 {
@@ -237,7 +264,7 @@ func (s *conversation) pop() []byte {
 
 // drop forgets what waits. Called with in held.
 func (s *conversation) drop() {
-	s.queue, s.bytes = nil, 0
+	s.waiting, s.bytes = nil, 0
 	s.letRead()
 }
 

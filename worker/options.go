@@ -38,6 +38,10 @@ type Options struct {
 	// Concurrency bounds the handlers that run at once; further requests wait.
 	// If zero, there is no bound but the runtime's.
 	Concurrency int
+	// Stuck is how long a handler may go on after its context has ended, because its
+	// time was up, its caller had gone or the worker had to stop. One that does is
+	// reported to Logger, once and with its stack. If zero, 10 s.
+	Stuck time.Duration
 	// MaxFrame bounds the size of one message from the runtime. If zero, 128 MiB
 	// and 64 KiB.
 	MaxFrame int
@@ -59,6 +63,7 @@ const (
 	defaultHeartbeat = 5 * time.Second
 	defaultDisown    = 30 * time.Second
 	defaultDrain     = 8 * time.Second
+	defaultStuck     = 10 * time.Second
 	defaultMaxFrame  = 128<<20 + 64<<10
 	defaultMaxChunk  = 64<<20 - 64<<10
 )
@@ -67,6 +72,7 @@ func (o *Options) complete() error {
 	o.Heartbeat = orDefault(o.Heartbeat, defaultHeartbeat)
 	o.Disown = orDefault(o.Disown, max(defaultDisown, o.Heartbeat))
 	o.Drain = orDefault(o.Drain, defaultDrain)
+	o.Stuck = orDefault(o.Stuck, defaultStuck)
 	o.MaxFrame = orDefault(o.MaxFrame, defaultMaxFrame)
 	o.MaxChunk = orDefault(o.MaxChunk, defaultMaxChunk)
 	if o.Logger == nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"log/slog"
 	"strings"
 
 	"github.com/cocaine/cocaine-go"
@@ -25,6 +25,9 @@ func reply(err error) *cocaine.Error {
 	if e, ok := err.(*cocaine.Error); ok {
 		return e
 	}
+	if _, ok := errors.AsType[*PanicError](err); ok { // whatever the panic was about
+		return &cocaine.Error{Category: idl.CategoryWorker, Code: codeFailed, Message: err.Error()}
+	}
 	if e, ok := errors.AsType[*cocaine.Error](err); ok {
 		text := strings.TrimSuffix(err.Error(), fmt.Sprintf(" [%d, %d]", e.Category, e.Code))
 		return &cocaine.Error{Category: e.Category, Code: e.Code, Message: text}
@@ -40,19 +43,40 @@ func (r *request) guard(call func() error) (err error) {
 	err = errGoexit
 	defer func() {
 		if v := recover(); v != nil {
-			r.run.log.Error("handler panicked", "event", r.event, "panic", v, "stack", string(debug.Stack()))
-			err = fmt.Errorf("panic: %v", v)
+			e := newPanicError(r.event, v)
+			r.run.log.LogAttrs(r, slog.LevelError, "handler panicked", append(r.attrs(), slog.Any("panic", v), slog.String("stack", string(e.Stack)))...)
+			err = e
 		}
 	}()
 	return call()
 }
 
-// finish sends the last message of a channel: its end, or the error.
-func (r *request) finish(err error) error {
-	if err == nil {
-		return r.run.session.SendAll(r.channel, rpc.Outgoing{Type: idl.Close})
+// attrs say in a log which request it is.
+func (r *request) attrs() []slog.Attr {
+	as := []slog.Attr{slog.String("event", r.event), slog.Uint64("channel", r.channel)}
+	if t, err := rpc.ParseTrace(r.headers); err == nil && t.ID != 0 {
+		as = append(as, slog.String("trace_id", fmt.Sprintf("%016x", t.ID)))
 	}
-	return r.run.session.SendAll(r.channel, rpc.Outgoing{Type: idl.StreamError, Args: rpc.AppendError(nil, reply(err))})
+	return as
+}
+
+// last is the last message of a channel: its end, or the error.
+func last(err error) rpc.Outgoing {
+	if err == nil {
+		return rpc.Outgoing{Type: idl.Close}
+	}
+	return rpc.Outgoing{Type: idl.StreamError, Args: rpc.AppendError(nil, reply(err))}
+}
+
+// queue leaves messages for the crew to write.
+func (r *request) queue(messages ...rpc.Outgoing) {
+	waiting, err := r.run.session.Queue(r.channel, messages...)
+	switch {
+	case err != nil:
+		r.run.log.Debug("answer dropped", "event", r.event, "cause", err)
+	case waiting > maxUnwritten:
+		r.run.session.Flush()
+	}
 }
 
 // tooLarge is the refusal of a chunk over Options.MaxChunk.

@@ -9,6 +9,7 @@ import (
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/codec"
 	"github.com/cocaine/cocaine-go/internal/hpack"
+	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -17,33 +18,126 @@ import (
 // on, so the machinery of cancellation is made when somebody first does.
 type request struct {
 	run      *run
+	binding  *binding
 	channel  uint64
 	event    string
 	headers  cocaine.Headers
-	deadline time.Time // zero: none
+	began    time.Time
+	deadline time.Time // zero: none; changes before the handler runs, under mu
 
-	mu     sync.Mutex
-	ctx    context.Context         // made on demand
-	cancel context.CancelCauseFunc // ends ctx
-	stop   context.CancelFunc      // stops the timer of the deadline
-	cause  error                   // why the context ended, if that was before it was made
+	older, newer *request // in the run's gate, which guards them
+
+	mu       sync.Mutex
+	ctx      context.Context         // made on demand
+	cancel   context.CancelCauseFunc // ends ctx
+	stop     context.CancelFunc      // stops the timers of the deadlines
+	limited  bool                    // deadline is that of the binding, not the caller's
+	cause    error                   // why the context ended
+	running  bool                    // the handler does
+	seenOver time.Time               // when the run first saw that the context had ended
+	reported bool                    // the log says that the handler is stuck
 }
 
 var _ context.Context = (*request)(nil)
 
-// begin reads the headers of the first frame.
-func (r *request) begin(run *run, channel uint64, event string, f *rpc.Frame, now time.Time) {
-	r.run, r.channel, r.event = run, channel, event
-	if len(f.Headers) == 0 {
-		return
-	}
-	r.headers = append(r.headers, f.Headers...)
-	if v := r.headers.Get(hpack.RequestTimeout); len(v) == 8 { // another length is no timeout
-		ms := binary.LittleEndian.Uint64([]byte(v))
-		if ms < uint64(1<<62/time.Millisecond) { // more is for ever
-			r.deadline = now.Add(time.Duration(ms) * time.Millisecond)
+// begin reads the headers of the first frame. It returns false if the worker takes
+// no requests any more.
+func (r *request) begin(f *rpc.Frame, now time.Time) bool {
+	r.began = now
+	if len(f.Headers) > 0 {
+		r.headers = append(r.headers, f.Headers...)
+		if v := r.headers.Get(hpack.RequestTimeout); len(v) == 8 { // another length is no timeout
+			ms := binary.LittleEndian.Uint64([]byte(v))
+			if ms < uint64(1<<62/time.Millisecond) { // more is for ever
+				r.deadline = now.Add(time.Duration(ms) * time.Millisecond)
+			}
 		}
 	}
+	return r.run.gate.enter(r)
+}
+
+// acquire waits for the slots that the handler needs; then it runs. It gives up
+// when the request is over, or the worker must stop.
+func (r *request) acquire() error {
+	if err := r.take(r.binding.slots); err != nil {
+		return err
+	}
+	if err := r.take(r.run.slots); err != nil {
+		drop(r.binding.slots)
+		return err
+	}
+	r.mu.Lock()
+	r.running = true
+	r.mu.Unlock()
+	return nil
+}
+
+func (r *request) release() {
+	drop(r.run.slots)
+	drop(r.binding.slots)
+}
+
+// take puts a token into a channel; nil stands for any number of slots.
+func (r *request) take(slots chan struct{}) error {
+	if slots == nil {
+		return nil
+	}
+	select {
+	case slots <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-r.Done():
+	}
+	switch cause := context.Cause(r); {
+	case r.run.base.Err() != nil:
+		return errStopped
+	case cause == context.DeadlineExceeded:
+		return cocaine.Errorf(idl.CategoryGeneric, idl.GenericTimeout, "deadline passed before a handler of event %q was free", r.event)
+	default:
+		return cause
+	}
+}
+
+func drop(slots chan struct{}) {
+	if slots != nil {
+		<-slots
+	}
+}
+
+// limit starts the time of the handler. When it is up the context ends and over is
+// called, with what the caller is to get. The returned function stops the clock.
+func (r *request) limit(over func(err error)) (stop func()) {
+	d := r.binding.timeout
+	r.mu.Lock()
+	if at := time.Now().Add(d); r.deadline.IsZero() || at.Before(r.deadline) {
+		r.deadline, r.limited = at, true
+		if r.ctx != nil { // somebody waited for a slot
+			r.bound()
+		}
+	}
+	r.mu.Unlock()
+	t := time.AfterFunc(d, func() {
+		over(cocaine.Errorf(idl.CategoryGeneric, idl.GenericTimeout, "handler of event %q took longer than %v", r.event, d))
+	})
+	return func() { t.Stop() }
+}
+
+// bound gives the context the deadline. Called with mu held.
+func (r *request) bound() {
+	cause := context.DeadlineExceeded
+	if r.limited {
+		cause = ErrTimeout
+	}
+	ctx, stop := context.WithDeadlineCause(r.ctx, r.deadline, cause)
+	if before := r.stop; before != nil {
+		r.ctx, r.stop = ctx, func() { stop(); before() }
+		return
+	}
+	r.ctx, r.stop = ctx, stop
 }
 
 // format is that of the request's chunks.
@@ -65,15 +159,14 @@ func (r *request) real() context.Context {
 	if t, err := rpc.ParseTrace(r.headers); err == nil && t.ID != 0 {
 		ctx = cocaine.WithTrace(ctx, t)
 	}
-	ctx, r.cancel = context.WithCancelCause(ctx)
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	if !r.deadline.IsZero() {
-		ctx, r.stop = context.WithDeadline(ctx, r.deadline)
+		r.bound()
 	}
 	if r.cause != nil {
 		r.cancel(r.cause)
 	}
-	r.ctx = ctx
-	return ctx
+	return r.ctx
 }
 
 // end ends the context; the first cause wins.
@@ -92,7 +185,7 @@ func (r *request) end(cause error) {
 	}
 }
 
-// Deadline is when the caller's patience ends. It implements context.Context.
+// Deadline is when the caller's patience or the handler's time ends. It implements context.Context.
 func (r *request) Deadline() (time.Time, bool) { return r.deadline, !r.deadline.IsZero() }
 
 // Done implements context.Context.

@@ -47,9 +47,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer ignore()
 		context.AfterFunc(ctx, ignore) // the second signal ends the process
 	}
+	if err := w.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // it was told to stop
+		}
+		return err
+	}
 	conn, err := w.dial(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot connect to runtime: %w", err)
+		return errors.Join(fmt.Errorf("cannot connect to runtime: %w", err), w.tidy(ctx, w.opts.Drain))
 	}
 	r := newRun(ctx, w, conn)
 	defer r.close()
@@ -64,11 +70,12 @@ func (w *Worker) dial(ctx context.Context) (net.Conn, error) {
 
 // A run is one connection to the runtime, from the handshake to the end. Its
 // supervise method owns its life; the session's reader calls Accept and the
-// receivers; each request has a goroutine of its own.
+// receivers; the crew runs handlers.
 type run struct {
 	*Worker
 	session *rpc.Session
-	gate    *gate         // counts requests
+	gate    *gate         // knows the requests
+	crew    crew          // serves them
 	slots   chan struct{} // one token for each running handler; nil: any number
 
 	base context.Context         // what the contexts of handlers are made of
@@ -106,6 +113,7 @@ func newRun(ctx context.Context, w *Worker, conn net.Conn) *run {
 		Limits:   wire.Limits{MaxFrame: w.opts.MaxFrame},
 		Log:      w.log,
 	})
+	r.crew.flush = r.session.Flush
 	hello := msgpack.AppendString(msgpack.AppendArray(nil, 1), w.opts.UUID)
 	rpc.Run(func(b *rpc.Batch) {
 		// A connection that is lost already ends the session, and so the run.
@@ -124,6 +132,7 @@ func (r *run) close() {
 	r.stop(ErrStopping)
 	r.session.Close()
 	<-r.ended
+	r.crew.close()
 }
 
 // supervise keeps the heart beating and watches for the end.
@@ -135,14 +144,24 @@ func (r *run) supervise(ctx context.Context) error {
 	defer beat.Stop()
 	disown := time.NewTimer(r.opts.Disown)
 	defer disown.Stop()
+	watch := time.NewTicker(max(r.opts.Stuck/4, time.Millisecond))
+	defer watch.Stop()
 	why, draining := bySelf, false
 	told := ctx.Done()
 	var timeUp <-chan time.Time
+	end := time.Now().Add(r.opts.Drain) // of draining, once that has begun
+	tidy := func() error {
+		if !draining {
+			end = time.Now().Add(r.opts.Drain)
+		}
+		return r.tidy(ctx, time.Until(end))
+	}
 	drain := func() {
 		if draining {
 			return
 		}
 		draining, told, timeUp = true, nil, time.After(r.opts.Drain)
+		end = time.Now().Add(r.opts.Drain)
 		r.log.Info("stopping worker", "reason", why.reason, "requests", r.gate.inside())
 		r.gate.close()
 	}
@@ -150,11 +169,13 @@ func (r *run) supervise(ctx context.Context) error {
 		select {
 		case <-beat.C:
 			_ = r.session.Send(nil, controlChannel, idl.WorkerHeartbeat, nil, nil) // a lost session shows below
+		case <-watch.C:
+			r.reportStuck(r.opts.Stuck)
 		case <-r.answered:
 			disown.Reset(r.opts.Disown)
 		case <-disown.C:
 			r.abandon(ErrDisowned)
-			return ErrDisowned
+			return errors.Join(ErrDisowned, tidy())
 		case <-told:
 			drain()
 		case why = <-r.terminated:
@@ -162,15 +183,15 @@ func (r *run) supervise(ctx context.Context) error {
 		case <-r.session.Done():
 			r.abandon(cocaine.ErrDisconnected)
 			if draining {
-				return nil
+				return tidy()
 			}
-			return r.lost()
+			return errors.Join(r.lost(), tidy())
 		case <-timeUp:
 			r.log.Warn("requests have used up the time to stop", "requests", r.gate.inside())
 			r.abandon(ErrStopping)
-			return r.farewell(why)
+			return r.farewell(why, tidy())
 		case <-r.drained(draining):
-			return r.farewell(why)
+			return r.farewell(why, tidy())
 		}
 	}
 }
@@ -191,12 +212,13 @@ func (r *run) abandon(cause error) {
 	case <-r.gate.empty:
 	case <-time.After(lastWords):
 		r.log.Warn("handlers ignore the end of their contexts", "requests", r.gate.inside())
+		r.reportStuck(0)
 	}
 }
 
 // farewell answers the terminate message, or sends one, and lets the runtime close
-// the connection: closing it first would drop what it has not read.
-func (r *run) farewell(why termination) error {
+// the connection: closing it first would drop what it has not read. It returns err.
+func (r *run) farewell(why termination, err error) error {
 	args := msgpack.AppendInt(msgpack.AppendArray(nil, 2), why.code)
 	args = msgpack.AppendString(args, why.reason)
 	_ = r.session.Send(nil, controlChannel, idl.WorkerTerminate, args, nil) // a lost session needs none
@@ -205,7 +227,7 @@ func (r *run) farewell(why termination) error {
 	case <-r.session.Done():
 	case <-time.After(lastWords):
 	}
-	return nil
+	return err
 }
 
 // flush waits until the kernel has taken the last answers: closing the connection
@@ -234,26 +256,6 @@ func (r *run) lost() error {
 		err = joined.Unwrap()[len(joined.Unwrap())-1]
 	}
 	return fmt.Errorf("cannot serve requests: %w: %w", cocaine.ErrDisconnected, err)
-}
-
-// acquire waits for a slot to run a handler in. It gives up when the worker must
-// stop.
-func (r *run) acquire() error {
-	if r.slots == nil {
-		return nil
-	}
-	select {
-	case r.slots <- struct{}{}:
-		return nil
-	case <-r.base.Done():
-		return errStopped
-	}
-}
-
-func (r *run) release() {
-	if r.slots != nil {
-		<-r.slots
-	}
 }
 
 // control receives what the runtime says on the control channel.

@@ -20,12 +20,17 @@ type Stream struct{ c *conversation }
 // Event is the name of the event.
 func (s *Stream) Event() string { return s.c.event }
 
+// Channel is the number of the request on the worker's connection: unique for the
+// life of the worker, and the same in the log of the runtime.
+func (s *Stream) Channel() uint64 { return s.c.channel }
+
 // Headers are those of the request. They are read only.
 func (s *Stream) Headers() cocaine.Headers { return s.c.headers }
 
 // Recv waits for the next chunk, which then belongs to the caller. After the last
-// one it returns io.EOF, or the *cocaine.Error that the other side sent, and the
-// same again whenever it is called.
+// one it returns io.EOF, or a *RequestError with what the caller sent in place of
+// an end, and the same again whenever it is called. A ctx that ends takes no chunk
+// away.
 //
 // Some megabytes of chunks wait for Recv. Beyond that the connection is not read,
 // which holds up every request of the worker; a handler that does not receive for
@@ -75,5 +80,18 @@ func (s *Stream) Encode(ctx context.Context, v any) error {
 }
 
 // Close ends the answer before the handler returns; receiving goes on. Further
-// calls do nothing.
-func (s *Stream) Close() error { return s.c.closeSend() }
+// calls do nothing. Whoever sends afterwards gets io.ErrClosedPipe.
+func (s *Stream) Close() error { return s.c.endSend(nil) }
+
+// Fail ends the answer with an error before the handler returns, as the return of
+// the error would. After an end it does nothing. It panics if err is nil.
+func (s *Stream) Fail(err error) error {
+	if err == nil {
+		panic("cannot fail stream: the error is nil")
+	}
+	return s.c.endSend(err)
+}
+
+// Closed reports whether the answer has ended: by Close, by Fail, or because the
+// handler has used up its time.
+func (s *Stream) Closed() bool { return s.c.isClosed() }

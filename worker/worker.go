@@ -12,34 +12,19 @@ import (
 	"github.com/cocaine/cocaine-go"
 )
 
-var (
-	// ErrNoEndpoint is the end of a worker that no runtime started.
-	ErrNoEndpoint = errors.New("this program is a worker of a Cocaine app, and no runtime started it\nhint: run it with cocaine dev")
-	// ErrDisowned is the end of a worker whose runtime did not answer heartbeats
-	// for Options.Disown.
-	ErrDisowned = errors.New("disowned: the runtime does not answer heartbeats")
-	// ErrStopping is the cause of the end of the context of a handler that was
-	// still at work when the worker's time to stop was up.
-	ErrStopping = errors.New("worker is stopping")
-)
-
 // A Worker is this process as the runtime sees it: a set of handlers. Make it with
 // New or FromArgs, bind handlers, then run it, once.
 type Worker struct {
-	opts     Options
-	log      *slog.Logger
-	handlers map[string]*handler // read only once running
+	opts       Options
+	log        *slog.Logger
+	mux        mux          // read only once running
+	middleware []Middleware // likewise, as are the hooks
+	onStart    []func(context.Context) error
+	onStop     []func(context.Context) error
 
 	mu      sync.Mutex
 	running bool
 	client  *cocaine.Client // made on demand
-}
-
-// A handler serves an event, with one function or the other.
-type handler struct {
-	event  string
-	value  valueFunc
-	stream func(ctx context.Context, s *Stream) error
 }
 
 // New makes a worker. What the options leave open comes from the command line of
@@ -57,7 +42,7 @@ func newWorker(o Options, args []string) (*Worker, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	return &Worker{opts: o, log: o.Logger, handlers: make(map[string]*handler)}, nil
+	return &Worker{opts: o, log: o.Logger, mux: newMux()}, nil
 }
 
 // App is the name of the app that the worker belongs to, "" without a runtime.
@@ -65,29 +50,6 @@ func (w *Worker) App() string { return w.opts.App }
 
 // UUID is the worker's identity, "" without a runtime.
 func (w *Worker) UUID() string { return w.opts.UUID }
-
-// HandleStream binds a handler that converses with the caller of an event. What is
-// sent on the stream reaches the caller at once; the handler's return ends it. The
-// caller's end of the stream is io.EOF from Recv.
-//
-// Like Handle it panics if the event has a handler already or the worker runs:
-// mistakes of the program.
-func (w *Worker) HandleStream(event string, f func(ctx context.Context, s *Stream) error) {
-	w.bind(event, &handler{stream: f})
-}
-
-func (w *Worker) bind(event string, h *handler) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.running {
-		panic(fmt.Sprintf("cannot bind event %q: the worker runs", event))
-	}
-	if w.handlers[event] != nil {
-		panic(fmt.Sprintf("cannot bind event %q: it has a handler", event))
-	}
-	h.event = event
-	w.handlers[event] = h
-}
 
 // Client gives a client of the runtime's services, the same one every time. Run
 // closes it when the last handler is done.
@@ -121,6 +83,7 @@ func (w *Worker) start() error {
 		return errors.New("cannot run worker: it has been run")
 	}
 	w.running = true
+	w.mux.compose(w.middleware)
 	return nil
 }
 

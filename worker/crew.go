@@ -1,0 +1,175 @@
+package worker
+
+import (
+	"sync"
+	"time"
+)
+
+// A crew is the goroutines that serve the requests of a run. They are kept, because
+// a goroutine that has served a request has the stack for the next one, and growing
+// a stack costs more than a short handler does.
+//
+// Requests wait in a queue. While it is not empty one goroutine is always on its
+// way to it; on arrival that takes a request and, if there are more, sends for the
+// next goroutine before it runs the handler. So a handler that blocks keeps nobody
+// waiting, there are never many more goroutines than blocked handlers, and one that
+// is done with a short handler takes the next request at once.
+//
+// Answers are written late, many with one system call: by whoever is on its way,
+// by who finds the queue empty, and by a goroutine that has not for a while.
+type crew struct {
+	flush func() // writes the answers that wait
+
+	mu     sync.Mutex
+	queue  []task // from head on
+	head   int
+	coming bool // a goroutine has been sent for and has not arrived
+	idle   *hand
+	idlers int
+	closed bool
+	parked sync.WaitGroup // counts the idle
+}
+
+// A task is a request that can be served.
+type task interface{ serve() }
+
+// A hand is a goroutine of a crew.
+type hand struct {
+	wake chan struct{} // has a token when there is work, closed when there will be none
+	next *hand         // in the list of the idle
+}
+
+const (
+	// maxIdle is how many goroutines wait for work at most.
+	maxIdle = 256
+	// compactAt is how many served requests the queue keeps the places of.
+	compactAt = 1024
+	// maxQueue is the largest queue whose memory is kept.
+	maxQueue = 16 << 10
+	// maxUnwritten is how many bytes of answers wait for company.
+	maxUnwritten = 64 << 10
+	// maxDelay is how long an answer waits for the company of those of short
+	// handlers on the same goroutine.
+	maxDelay = 100 * time.Microsecond
+)
+
+// add has a task served. It never blocks.
+func (c *crew) add(t task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, t)
+	if !c.coming {
+		c.send()
+	}
+}
+
+// send sends for a goroutine. Called with mu held.
+func (c *crew) send() {
+	c.coming = true
+	h := c.idle
+	if h == nil {
+		go c.work(&hand{wake: make(chan struct{}, 1)})
+		return
+	}
+	c.idle, h.next = h.next, nil
+	c.idlers--
+	h.wake <- struct{}{}
+}
+
+// work is a goroutine of the crew. It ends when there is nothing to do and enough
+// others wait, or when a handler ends it.
+func (c *crew) work(h *hand) {
+	defer c.flush() // for a handler that ends its goroutine: its caller has been answered
+	for {
+		c.serve()
+		if !c.park(h) {
+			return
+		}
+	}
+}
+
+// serve serves requests until none waits, and leaves no answer unwritten.
+func (c *crew) serve() {
+	var flushed time.Time
+	for arrived := true; ; arrived = false {
+		t, others := c.take(arrived)
+		if t == nil {
+			break
+		}
+		// Who has been sent for writes what this goroutine leaves; if nobody has,
+		// it must not leave anything.
+		if now := time.Now(); arrived || !others || now.Sub(flushed) > maxDelay {
+			c.flush()
+			flushed = now
+		}
+		t.serve()
+	}
+	c.flush()
+}
+
+// take gives the oldest request, nil when there is none, and says whether more are
+// waiting, for which another goroutine has been sent for.
+func (c *crew) take(arrived bool) (t task, others bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if arrived {
+		c.coming = false
+	}
+	if c.head == len(c.queue) {
+		return nil, false
+	}
+	t = c.queue[c.head]
+	c.queue[c.head] = nil
+	c.head++
+	if c.head == len(c.queue) {
+		c.reset()
+		return t, false
+	}
+	if c.head >= compactAt && c.head > len(c.queue)/2 {
+		n := copy(c.queue, c.queue[c.head:])
+		clear(c.queue[n:])
+		c.queue, c.head = c.queue[:n], 0
+	}
+	if !c.coming {
+		c.send()
+	}
+	return t, true
+}
+
+// reset makes the empty queue start at the beginning. Called with mu held.
+func (c *crew) reset() {
+	c.queue, c.head = c.queue[:0], 0
+	if cap(c.queue) > maxQueue {
+		c.queue = nil
+	}
+}
+
+// park waits to be sent for. It returns false if the goroutine is not needed any
+// more.
+func (c *crew) park(h *hand) bool {
+	c.mu.Lock()
+	if c.closed || c.idlers == maxIdle {
+		c.mu.Unlock()
+		return false
+	}
+	h.next, c.idle = c.idle, h
+	c.idlers++
+	c.parked.Add(1)
+	c.mu.Unlock()
+	defer c.parked.Done()
+	_, needed := <-h.wake
+	return needed
+}
+
+// close ends the idle and waits for them. Goroutines with a request end when they
+// have served it.
+func (c *crew) close() {
+	c.mu.Lock()
+	c.closed = true
+	for h := c.idle; h != nil; h = h.next {
+		close(h.wake)
+	}
+	c.idle = nil
+	c.mu.Unlock()
+	c.parked.Wait()
+}

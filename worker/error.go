@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/cocaine/cocaine-go"
+)
+
+var (
+	// ErrNoEndpoint is the end of a worker that no runtime started.
+	ErrNoEndpoint = errors.New("this program is a worker of a Cocaine app, and no runtime started it\nhint: run it with cocaine dev")
+	// ErrDisowned is the end of a worker whose runtime did not answer heartbeats
+	// for Options.Disown.
+	ErrDisowned = errors.New("disowned: the runtime does not answer heartbeats")
+	// ErrStopping is the cause of the end of the context of a handler that was
+	// still at work when the worker's time to stop was up.
+	ErrStopping = errors.New("worker is stopping")
+	// ErrTimeout is the cause of the end of the context of a handler that has used
+	// up the time that Timeout gave it. Its caller gets [12, 110], timed out.
+	ErrTimeout = errors.New("handler has used up its time")
+)
+
+// A RequestError says that the caller ended its half of a stream with an error and
+// not with an end: it gave up, or it went away. Err tells its code, [5, 2] for a
+// caller that went away.
+type RequestError struct{ Err *cocaine.Error }
+
+// Error implements error.
+func (e *RequestError) Error() string { return "request error - " + e.Err.Error() }
+
+// Unwrap gives the caller's error to errors.Is and errors.As.
+func (e *RequestError) Unwrap() error { return e.Err }
+
+// A PanicError is the failure of a handler that panicked. The log has it; Recover
+// shows it to middleware.
+type PanicError struct {
+	Event string
+	Value any    // what the handler panicked with
+	Stack []byte // of the goroutine, as debug.Stack gives it
+}
+
+// newPanicError is called by a deferred function that has recovered.
+func newPanicError(event string, v any) *PanicError {
+	return &PanicError{Event: event, Value: v, Stack: debug.Stack()}
+}
+
+// Error implements error. The stack is not in it: callers see it.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap gives what the handler panicked with, if that is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
