@@ -106,31 +106,6 @@ func ExampleService_Enqueue() {
 	}
 }
 
-func ExampleGo() {
-	ctx := context.Background()
-	sum := cocaine.Go(ctx, func(context.Context) (int, error) { return 1 + 2, nil })
-	// ... something else meanwhile ...
-	fmt.Println(sum.Wait(ctx))
-	// Output: 3 <nil>
-}
-
-func ExampleAsCompleted() {
-	ctx := context.Background()
-	after := func(d time.Duration) *cocaine.Future[time.Duration] {
-		return cocaine.Go(ctx, func(context.Context) (time.Duration, error) {
-			time.Sleep(d)
-			return d, nil
-		})
-	}
-	for i, r := range cocaine.AsCompleted(ctx, after(60*time.Millisecond), after(0), after(30*time.Millisecond)) {
-		fmt.Println(i, r.Value, r.Err)
-	}
-	// Output:
-	// 1 0s <nil>
-	// 2 30ms <nil>
-	// 0 60ms <nil>
-}
-
 func ExampleParseLocators() {
 	fmt.Println(cocaine.ParseLocators("localhost, [::1]:10054"))
 	// Output: [localhost:10053 [::1]:10054] <nil>
