@@ -22,7 +22,7 @@ const module = "github.com/cocaine/cocaine-go"
 // neighbours on the same line.
 var levels = [][]string{
 	{"internal/msgpack", "internal/faultnet", "internal/archive", "internal/jetstream", "internal/document"},
-	{"internal/hpack", "internal/idl", "internal/manifest", "internal/config", "internal/codec"},
+	{"internal/hpack", "internal/idl", "internal/manifest", "internal/config", "internal/codec", "internal/httpwire"},
 	{"internal/wire", "internal/source", "internal/isolate", "internal/idl/gen"},
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
 	{"internal/relay"},
@@ -109,7 +109,7 @@ func TestImportLevels(t *testing.T) {
 // TestStandardLibrary keeps processes and HTTP to the packages that are about them.
 func TestStandardLibrary(t *testing.T) {
 	allowed := map[string][]string{
-		"net/http": {"internal/daemon", "internal/cli"},
+		"net/http": {"internal/daemon", "internal/cli", "internal/httpwire", "worker"},
 		"os/exec":  {"internal/isolate/process", "internal/source", "internal/cli", "internal/isolate/isolatetest", "internal/standin"},
 	}
 	for _, p := range packages(t) {
