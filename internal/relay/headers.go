@@ -11,9 +11,10 @@ import (
 )
 
 // Story headers. A client that sends StoryHeader with enqueue gets the others
-// with the last frame of the answer.
+// with the last frame of the answer; with a refusal it gets RefusedHeader alone.
 const (
 	StoryHeader   = "x-cocaine-story"
+	RefusedHeader = "x-cocaine-refused"
 	WorkerHeader  = "x-cocaine-worker"
 	ReleaseHeader = "x-cocaine-release"
 	QueueHeader   = "x-cocaine-queue-us"

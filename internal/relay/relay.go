@@ -8,6 +8,7 @@
 package relay
 
 import (
+	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -93,13 +94,21 @@ func Discarded(err error) *rpc.Error {
 
 // Refuse answers an enqueue, the frame f, with an error. What the client still
 // sends on the channel is late. It returns what Accept has to return then.
+//
+// No worker gets to see a refused request. A client that asks for the story is told
+// so: it may make the call again, which it may not after an error of the same code
+// from a worker.
 func Refuse(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, e *rpc.Error) rpc.Receiver {
 	if e.Category == idl.CategoryDispatch {
 		s.Violation(b, channel, e)
 		return nil
 	}
 	trace, _ := rpc.ParseTrace(f.Headers) // a bad one was a violation
-	_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, e), trace.Append(nil))
+	headers := trace.Append(nil)
+	if _, story := hpack.Lookup(f.Headers, StoryHeader); story {
+		headers = hpack.AppendLiterals(nil, append(trace.Headers(), hpack.Header{Name: RefusedHeader, Value: "1"}))
+	}
+	_ = s.Send(b, channel, idl.StreamError, rpc.AppendError(nil, e), headers)
 	return nil
 }
 

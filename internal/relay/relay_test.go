@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 )
 
 func TestChunk(t *testing.T) {
@@ -108,6 +110,32 @@ func TestDiscarded(t *testing.T) {
 	} {
 		if got := relay.Discarded(err).Error(); got != want {
 			t.Errorf("%v becomes %q, want %q", err, got, want)
+		}
+	}
+}
+
+// refuser refuses everything.
+type refuser struct{}
+
+func (refuser) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	return relay.Refuse(b, s, channel, f, rpc.Errorf(21247, 1, "queue is full"))
+}
+
+// Only who asks for the story is told that no worker has seen the request.
+func TestRefuse(t *testing.T) {
+	p := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Acceptor: refuser{}}})
+	trace := rpc.Trace{ID: 1, Span: 2}
+	for i, c := range []struct{ sent, want []hpack.Header }{
+		{nil, nil},
+		{trace.Headers(), trace.Headers()},
+		{[]hpack.Header{{Name: "x-cocaine-story"}}, []hpack.Header{{Name: "x-cocaine-refused", Value: "1"}}},
+		{append(trace.Headers(), hpack.Header{Name: "x-cocaine-story", Value: "1"}), append(trace.Headers(), hpack.Header{Name: "x-cocaine-refused", Value: "1"})},
+	} {
+		channel := uint64(i + 1)
+		p.SendHeaders(c.sent, channel, 0, "event")
+		f := p.Want(channel, 1, []any{21247, 1}, "queue is full")
+		if !slices.Equal(f.Headers, c.want) {
+			t.Errorf("headers %q are answered with %q, want %q", c.sent, f.Headers, c.want)
 		}
 	}
 }
