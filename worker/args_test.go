@@ -40,6 +40,9 @@ func TestOptions(t *testing.T) {
 		{Heartbeat: 2 * time.Second, Disown: time.Second},
 		{Concurrency: -1},
 		{Endpoint: "/run/s"},
+		{Listen: "10053"},
+		{Listen: "0.0.0.0:10053"},
+		{Listen: "192.0.2.1:10053"},
 	} {
 		if _, err := worker.New(o); err == nil {
 			t.Errorf("%+v was taken", o)
@@ -51,7 +54,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestNoRuntime(t *testing.T) {
-	w, err := worker.FromArgs(nil)
+	w, err := worker.FromArgs([]string{"--listen", "none"})
 	if err != nil {
 		t.Fatal(err)
 	}

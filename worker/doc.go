@@ -50,6 +50,19 @@
 // when the runtime closes the connection or does not answer heartbeats any more.
 // Heartbeats have a goroutine of their own: a busy handler does not stop them.
 //
+// # Alone
+//
+// A program that no runtime started serves its events itself, on a locator of its
+// own, and says so:
+//
+//	$ go run .
+//	hello serves on 127.0.0.1:10053; try: cocaine call hello greet '{...}'
+//
+// Clients and the command line find it as they find an app of a runtime. The flag
+// --listen, the environment variable COCAINE_LISTEN and Options.Listen choose
+// another address; Ctrl-C drains. There are no other services, unless
+// COCAINE_LOCATOR says where a runtime is: then Client calls those.
+//
 // # Concurrency
 //
 // Bind handlers before Run. Handlers run concurrently; the runtime's profile says

@@ -9,7 +9,8 @@ import (
 )
 
 var (
-	// ErrNoEndpoint is the end of a worker that no runtime started.
+	// ErrNoEndpoint is the end of a worker that no runtime started and that was told
+	// not to stand alone.
 	ErrNoEndpoint = errors.New("this program is a worker of a Cocaine app, and no runtime started it\nhint: run it with cocaine dev")
 	// ErrDisowned is the end of a worker whose runtime did not answer heartbeats
 	// for Options.Disown.

@@ -20,9 +20,21 @@ type Options struct {
 	// App, UUID and Endpoint say which app the worker belongs to, which of its
 	// workers it is, and where the runtime waits for it: the path of a unix
 	// socket, or host:port. Locators are the runtime's. What is empty is taken
-	// from the command line: --app, --uuid, --endpoint, --locator.
+	// from the command line: --app, --uuid, --endpoint, --locator. A worker that
+	// no runtime started calls its app after its program.
 	App, UUID, Endpoint string
 	Locators            []string
+
+	// Listen is where a worker without an endpoint, which no runtime started, serves
+	// its events by itself: host:port of a locator of its own, on this machine, with
+	// port 0 for any that is free. If empty, the command line's --listen, then the
+	// environment variable COCAINE_LISTEN; if that is empty too, 127.0.0.1:10053 or,
+	// where that is taken, a port that is free. With ListenNone Run returns
+	// ErrNoEndpoint instead.
+	Listen string
+	// Announce is told the address of that locator when the worker is about to
+	// serve. If nil, a line on standard error says it.
+	Announce func(locator string)
 
 	// Heartbeat is the time between heartbeats. It must stay well below the
 	// heartbeat-timeout of the profile, which a worker cannot learn and which is
@@ -55,7 +67,8 @@ type Options struct {
 	// Signals tell the worker to stop. If nil, SIGTERM and SIGINT; an empty list
 	// leaves signals to the program.
 	Signals []os.Signal
-	// Dial connects to the runtime. If nil, a net.Dialer does.
+	// Dial makes the connections: to the endpoint and, for Client, to the runtime's
+	// services. If nil, a net.Dialer does.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -81,8 +94,13 @@ func (o *Options) complete() error {
 	if o.Signals == nil {
 		o.Signals = []os.Signal{syscall.SIGTERM, os.Interrupt}
 	}
-	if o.Dial == nil {
-		o.Dial = new(net.Dialer).DialContext
+	if o.Listen == "" {
+		o.Listen = os.Getenv(ListenVariable)
+	}
+	if o.standsAlone() {
+		if err := o.completeAlone(); err != nil {
+			return err
+		}
 	}
 	switch {
 	case o.Disown < o.Heartbeat:
@@ -125,7 +143,7 @@ func (o *Options) fill(args []string) error {
 	if v, ok := flags["protocol"]; ok && v != protocol {
 		return fmt.Errorf("cannot make worker: the runtime asks for protocol %q, this worker speaks %s", v, protocol)
 	}
-	for name, field := range map[string]*string{"app": &o.App, "uuid": &o.UUID, "endpoint": &o.Endpoint} {
+	for name, field := range map[string]*string{"app": &o.App, "uuid": &o.UUID, "endpoint": &o.Endpoint, "listen": &o.Listen} {
 		if *field == "" {
 			*field = flags[name]
 		}
@@ -148,7 +166,7 @@ func runtimeFlags(args []string) (map[string]string, error) {
 		}
 		name, value, joined := strings.Cut(args[i], "=")
 		name, isFlag := strings.CutPrefix(name, "--")
-		if !isFlag || !slices.Contains([]string{"app", "endpoint", "locator", "protocol", "uuid"}, name) {
+		if !isFlag || !slices.Contains([]string{"app", "endpoint", "listen", "locator", "protocol", "uuid"}, name) {
 			continue
 		}
 		if !joined {

@@ -2,11 +2,13 @@ package worker_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/standin"
 	"github.com/cocaine/cocaine-go/worker"
 )
@@ -67,8 +69,39 @@ func TestProcessLosesItsRuntime(t *testing.T) {
 }
 
 func TestProcessWithoutRuntime(t *testing.T) {
+	t.Setenv(worker.ListenVariable, worker.ListenNone)
 	process := standin.Start(t)
 	if status := process.Wait(); status != 2 || !strings.Contains(process.Stderr(), "cocaine dev") {
 		t.Errorf("exit status %d, says %q", status, process.Stderr())
+	}
+}
+
+func TestProcessAlone(t *testing.T) {
+	process := standin.Start(t, "--listen", "127.0.0.1:0")
+	said := process.AwaitStderr(`worker serves on (\S+); try: cocaine --locator (\S+) call worker greet '{...}'\n`)
+	if said[1] != said[2] {
+		t.Errorf("it says %q", said[0])
+	}
+	client, err := cocaine.New(cocaine.Options{Locators: said[1:2]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	app := client.Service("worker")
+	if got, err := cocaine.Invoke[greeting](ctx, app, "greet", person{"Ann"}); err != nil || got.Text != "hello Ann" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	slow := cocaine.Go(ctx, func(ctx context.Context) (string, error) { return cocaine.Invoke[string](ctx, app, "slow", "x") })
+	if _, err := cocaine.Invoke[greeting](ctx, app, "nobody", nil); err == nil { // it has read what came before
+		t.Error("an event without a handler was answered")
+	}
+	process.Signal(os.Interrupt)
+	if got, err := slow.Wait(ctx); got != "x" || err != nil {
+		t.Errorf("a request that was under way: %q, %v", got, err)
+	}
+	if status := process.Wait(); status != 0 {
+		t.Errorf("exit status %d after Ctrl-C, says %q", status, process.Stderr())
 	}
 }

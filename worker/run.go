@@ -32,9 +32,12 @@ const (
 // Run connects to the runtime and serves requests until the worker is told to
 // stop: by the runtime, by a signal, or by the end of ctx. Then it lets
 // the requests under way finish and returns nil. It returns an error when the
-// runtime is lost or does not answer; ErrNoEndpoint, when there is none.
+// runtime is lost or does not answer.
+//
+// Without a runtime the worker serves its events by itself, see Options.Listen. If
+// that was not wanted, the error is ErrNoEndpoint.
 func (w *Worker) Run(ctx context.Context) error {
-	if w.opts.Endpoint == "" {
+	if w.opts.Endpoint == "" && w.alone == nil {
 		return ErrNoEndpoint
 	}
 	if err := w.start(); err != nil {
@@ -46,6 +49,12 @@ func (w *Worker) Run(ctx context.Context) error {
 		ctx, ignore = signal.NotifyContext(ctx, w.opts.Signals...)
 		defer ignore()
 		context.AfterFunc(ctx, ignore) // the second signal ends the process
+	}
+	if w.alone != nil {
+		if err := w.alone.open(ctx); err != nil {
+			return err
+		}
+		defer w.alone.close()
 	}
 	if err := w.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -63,9 +72,16 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 func (w *Worker) dial(ctx context.Context) (net.Conn, error) {
+	if w.alone != nil {
+		return w.alone.connect(), nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return w.opts.Dial(ctx, w.opts.network(), w.opts.Endpoint)
+	dial := w.opts.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	return dial(ctx, w.opts.network(), w.opts.Endpoint)
 }
 
 // A run is one connection to the runtime, from the handshake to the end. Its

@@ -21,6 +21,7 @@ type Worker struct {
 	middleware []Middleware // likewise, as are the hooks
 	onStart    []func(context.Context) error
 	onStop     []func(context.Context) error
+	alone      *standalone // what stands in for the runtime; nil when there is one
 
 	mu      sync.Mutex
 	running bool
@@ -42,22 +43,34 @@ func newWorker(o Options, args []string) (*Worker, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	return &Worker{opts: o, log: o.Logger, mux: newMux()}, nil
+	w := &Worker{opts: o, log: o.Logger, mux: newMux()}
+	if o.standsAlone() {
+		w.alone = newStandalone(w)
+	}
+	return w, nil
 }
 
-// App is the name of the app that the worker belongs to, "" without a runtime.
+// App is the name of the app that the worker belongs to. Without a runtime it is
+// that of the program, or "" for a worker that does not stand alone.
 func (w *Worker) App() string { return w.opts.App }
 
-// UUID is the worker's identity, "" without a runtime.
+// UUID is the worker's identity. Without a runtime the worker gives itself one,
+// unless it does not stand alone.
 func (w *Worker) UUID() string { return w.opts.UUID }
 
 // Client gives a client of the runtime's services, the same one every time. Run
-// closes it when the last handler is done.
+// closes it when the last handler is done. That of a worker which stands alone knows
+// no service but the worker's own, and only while it runs, unless
+// Options.Locators or the environment name a runtime.
 func (w *Worker) Client() (*cocaine.Client, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.client == nil {
-		c, err := cocaine.New(cocaine.Options{Locators: w.opts.Locators, Logger: w.log})
+		o := cocaine.Options{Locators: w.opts.Locators, Logger: w.log, Dial: w.opts.Dial}
+		if w.alone != nil {
+			w.alone.clientOptions(&o)
+		}
+		c, err := cocaine.New(o)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +101,7 @@ func (w *Worker) start() error {
 }
 
 // Main runs the worker and ends the process: with status 0 when it was told to
-// stop, 2 when no runtime started it, 1 when anything went wrong. It is the last
+// stop, 2 for ErrNoEndpoint, 1 when anything went wrong. It is the last
 // line of a program's main.
 func (w *Worker) Main() {
 	os.Exit(w.main(context.Background(), os.Stderr))

@@ -1,5 +1,12 @@
 // Hello is the smallest app: a worker with one event.
 //
+//	$ go run ./examples/hello
+//	hello serves on 127.0.0.1:10053; try: cocaine call hello greet '{...}'
+//	$ cocaine call hello greet '{"name":"Ann"}'
+//	{"text":"hello Ann"}
+//
+// A runtime runs it as a pool of processes:
+//
 //	$ cocaine dev examples/hello
 //	$ cocaine call hello greet '{"name":"Ann"}'
 //	{"text":"hello Ann"}

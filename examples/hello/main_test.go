@@ -1,10 +1,12 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/standin"
 )
@@ -45,7 +47,19 @@ func TestHello(t *testing.T) {
 }
 
 func TestHelloByHand(t *testing.T) {
-	if status := standin.Start(t).Wait(); status != 2 {
+	process := standin.Start(t, "--listen", "127.0.0.1:0")
+	locator := process.AwaitStderr(`hello serves on (\S+); try: cocaine`)[1]
+	client, err := cocaine.New(cocaine.Options{Locators: []string{locator}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	got, err := cocaine.Invoke[Greeting](t.Context(), client.Service("hello"), "greet", Person{"Ann"})
+	if err != nil || got.Text != "hello Ann" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	process.Signal(os.Interrupt)
+	if status := process.Wait(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
 }

@@ -62,7 +62,7 @@ func script(ctx context.Context, client *cocaine.Client, out io.Writer) error {
 
 // run is a worker where a runtime started it, else a script.
 func run(ctx context.Context, out io.Writer) error {
-	w, err := worker.New(worker.Options{})
+	w, err := worker.New(worker.Options{Listen: worker.ListenNone})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -36,14 +37,29 @@ type Process struct {
 
 // output is read while the process writes it.
 type output struct {
-	mu sync.Mutex
-	b  strings.Builder
+	mu    sync.Mutex
+	b     strings.Builder
+	grown chan struct{} // closed when there is more; nil when nobody waits
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.grown != nil {
+		close(o.grown)
+		o.grown = nil
+	}
 	return o.b.Write(p)
+}
+
+// more is closed when what there is now is not all any more.
+func (o *output) more() (now string, more <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.grown == nil {
+		o.grown = make(chan struct{})
+	}
+	return o.b.String(), o.grown
 }
 
 func (o *output) String() string {
@@ -93,6 +109,24 @@ func (p *Process) Wait() int {
 		p.t.Fatal(err)
 	}
 	return 0
+}
+
+// AwaitStderr waits until the process has written what the expression matches to
+// its standard error. It returns the match and its groups.
+func (p *Process) AwaitStderr(expr string) []string {
+	p.t.Helper()
+	re, limit := regexp.MustCompile(expr), time.After(patience)
+	for {
+		text, more := p.stderr.more()
+		if m := re.FindStringSubmatch(text); m != nil {
+			return m
+		}
+		select {
+		case <-more:
+		case <-limit:
+			p.t.Fatalf("the process does not say %q but %q", expr, text)
+		}
+	}
 }
 
 // Stderr is what the process has written to its standard error.
