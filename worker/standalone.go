@@ -276,6 +276,9 @@ func (a *standalone) nodeService() *rpc.Mux {
 		}
 		return msgpack.AppendValue(msgpack.AppendArray(nil, 1), a.info())
 	})
+	for _, name := range []string{"start_app", "pause_app"} {
+		m.Inline(name, func(context.Context, *rpc.Call) ([]byte, error) { return nil, errStandsAlone })
+	}
 	return m
 }
 
