@@ -31,6 +31,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/node"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/storage"
+	"github.com/cocaine/cocaine-go/internal/unicorn"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
@@ -47,6 +48,7 @@ type Daemon struct {
 
 	state    *jetstream.State
 	store    *boundedStore
+	unicorn  *unicorn.JetStream
 	records  *logging.Store
 	locator  *locator.Locator
 	iso      *process.Isolate
@@ -113,6 +115,10 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	}
 	d.onStop("storage", func(context.Context) error { return store.Close() })
 	d.store = newBoundedStore(store)
+	if d.unicorn, err = unicorn.NewJetStream(ctx, d.state); err != nil {
+		return err
+	}
+	d.onStop("unicorn", d.closeUnicorn)
 	if d.records, err = d.openRecords(); err != nil {
 		return err
 	}
@@ -140,9 +146,15 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	if err := d.newServices(); err != nil {
 		return err
 	}
+	// Before the services: subscriptions and locks go on for as long as their clients
+	// like, and their service would wait for them.
+	d.onStop("unicorn", d.closeUnicorn)
 	d.onStop("apps", d.stopApps)
 	return nil
 }
+
+// closeUnicorn may run twice: its first place in the order is for an end of New.
+func (d *Daemon) closeUnicorn(context.Context) error { return d.unicorn.Close() }
 
 // newServices binds the services of the runtime besides the locator.
 func (d *Daemon) newServices() error {
@@ -156,6 +168,7 @@ func (d *Daemon) newServices() error {
 		o     rpc.SessionOptions
 	}{
 		{"storage", idl.Storage, storage.Service(d.store.forClients(), d.mux()), big},
+		{"unicorn", idl.Unicorn, unicorn.Service(d.unicorn, d.mux()), o},
 		{"logging", idl.Logging, d.loggingService(), o},
 		{"node", idl.NodeService, d.node.Service(d.mux()), o},
 		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux()), o},

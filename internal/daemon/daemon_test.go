@@ -185,7 +185,7 @@ func TestEverythingIsResolvableUntilStop(t *testing.T) {
 	dir := directory(t)
 	d := start(t, daemon.Options{Config: configuration(dir, nil), Version: "v1"})
 	c := dial(t, d.Addr().String())
-	names := []string{"admin", "locator", "logging", "node", "storage"}
+	names := []string{"admin", "locator", "logging", "node", "storage", "unicorn"}
 	for _, name := range names {
 		r, err := c.Locator().Resolve(t.Context(), name)
 		if err != nil {

@@ -372,6 +372,14 @@ func (st *Stream) Fail(cause error) error {
 	return st.s.Send(nil, st.id, errorID, AppendError(nil, e), st.echo)
 }
 
+// Mute closes the sending half without a message, for protocols in which the peer's
+// last word is not answered.
+func (st *Stream) Mute() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.send = nil
+}
+
 // discard closes the receiving half and drops what was received. Called with mu
 // held.
 func (st *Stream) discard(err error) {
