@@ -75,7 +75,7 @@ func (s *Session) dispatchLast(f wire.Frame) bool {
 func (s *Session) takeLast(channel uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok := s.table[channel].(LastReceiver)
+	r, ok := s.table.get(channel).(LastReceiver)
 	if !ok {
 		return false
 	}

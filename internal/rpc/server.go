@@ -213,7 +213,7 @@ func (s *Server) drain(ctx context.Context) error {
 func (s *Session) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.table) == 0 && s.out.size == 0 && s.calls.Load()+s.streams.Load() == 0
+	return s.table.len() == 0 && s.out.size == 0 && s.calls.Load()+s.streams.Load() == 0
 }
 
 // Dial connects to a service and runs a session on the connection in a goroutine

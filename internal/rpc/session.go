@@ -139,14 +139,14 @@ type Session struct {
 	// no system call is made under it.
 	mu     sync.Mutex
 	out    output
-	err    error               // why nothing can be sent any more
-	table  map[uint64]Receiver // channels whose receiving half is open
-	max    atomic.Uint64       // the highest channel id opened by either side; rises under mu or by the reader
-	size   atomic.Int64        // len(table), for those who do not hold mu
-	over   bool                // the session has ended: err is set, done closed
-	last   *time.Timer         // ends a session whose output broke
-	resume chan struct{}       // closed when pauses drops to 0; nil when nobody waits
-	closed [recent]uint64      // closed[id%recent] == id: closed a short while ago
+	err    error          // why nothing can be sent any more
+	table  channels       // those whose receiving half is open
+	max    atomic.Uint64  // the highest channel id opened by either side; rises under mu or by the reader
+	size   atomic.Int64   // of table, for those who do not hold mu
+	over   bool           // the session has ended: err is set, done closed
+	last   *time.Timer    // ends a session whose output broke
+	resume chan struct{}  // closed when pauses drops to 0; nil when nobody waits
+	closed [recent]uint64 // closed[id%recent] == id: closed a short while ago
 
 	blocked atomic.Bool  // the reader waits for a session that it feeds
 	pauses  atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
@@ -183,7 +183,6 @@ func NewSession(conn net.Conn, opts SessionOptions) *Session {
 		log:     o.Log,
 		done:    make(chan struct{}),
 		ended:   make(chan struct{}),
-		table:   make(map[uint64]Receiver),
 		scanner: wire.NewScanner(o.Limits),
 	}
 	s.out.init(s)
@@ -287,12 +286,12 @@ func (s *Session) lose() {
 	s.mu.Lock()
 	err := s.err
 	table := s.table
-	s.table = make(map[uint64]Receiver) // handlers that end later still forget their channels
+	s.table = channels{} // handlers that end later still forget their channels
 	s.mu.Unlock()
 	cause := error(lostError(rootCause(err)))
-	for _, r := range table {
+	table.each(func(_ uint64, r Receiver) {
 		r.Lost(&s.batch, fmt.Errorf("%w: %w", cause, err))
-	}
+	})
 }
 
 // rootCause strips the session's own sentinel from an end-of-session error.
@@ -446,8 +445,8 @@ func (s *Session) dispatch(f wire.Frame) bool {
 		return true
 	}
 	s.mu.Lock()
-	r, ok := s.table[f.Channel]
-	if ok {
+	r := s.table.get(f.Channel)
+	if r != nil {
 		s.mu.Unlock()
 		s.cur = current{f.Channel, r, true}
 		s.receive()
@@ -555,13 +554,14 @@ func (s *Session) forget(channel uint64) {
 
 // put and drop change the table. Called with mu held.
 func (s *Session) put(channel uint64, r Receiver) {
-	s.table[channel] = r
-	s.size.Store(int64(len(s.table)))
+	s.table.put(channel, r)
+	s.size.Store(int64(s.table.len()))
 }
 
 func (s *Session) drop(channel uint64) {
-	delete(s.table, channel)
-	s.size.Store(int64(len(s.table)))
+	if s.table.drop(channel) {
+		s.size.Store(int64(s.table.len()))
+	}
 }
 
 // Forget closes the receiving half of a channel from this side: whatever the peer
@@ -574,7 +574,7 @@ func (s *Session) take(channel uint64) Receiver {
 	s.spill()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.table[channel]
+	r := s.table.get(channel)
 	if r != nil {
 		s.drop(channel)
 		s.closed[channel%recent] = channel
@@ -598,7 +598,7 @@ func (s *Session) noteViolation(channel uint64, e *Error) {
 func (s *Session) Channels() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.table)
+	return s.table.len()
 }
 
 // Open opens a channel from this side with its first frame and registers the
@@ -618,7 +618,7 @@ func (s *Session) enqueueFirst(b *Batch, r Receiver, typ uint64, args, headers [
 	if s.err != nil {
 		return 0, s.err
 	}
-	if len(s.table) >= s.opts.Channels || s.max.Load() == math.MaxUint64 {
+	if s.table.len() >= s.opts.Channels || s.max.Load() == math.MaxUint64 {
 		return 0, ErrTooManyChannels
 	}
 	id := s.max.Add(1)
