@@ -18,9 +18,25 @@ func (e *Engine) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fra
 	return r
 }
 
+// AcceptCall takes an enqueue with its one chunk and the end of the request. It
+// implements rpc.CallAcceptor.
+func (e *Engine) AcceptCall(b *rpc.Batch, s *rpc.Session, channel uint64, first, write *rpc.Frame) bool {
+	if !relay.IsChunk(write.Args) {
+		return false
+	}
+	_, ok := e.take(b, s, channel, first, write.Args)
+	return ok
+}
+
 // Offer is Accept for a caller that knows another engine to try: ok is false, and
 // nothing has happened, if this one takes nothing new.
 func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) (r rpc.Receiver, ok bool) {
+	return e.take(b, s, channel, f, nil)
+}
+
+// take is Offer. With a chunk, the arguments of a write, nothing more comes from the
+// client: the request is whole.
+func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, chunk []byte) (r rpc.Receiver, ok bool) {
 	event, err := relay.DecodeEvent(f.Args)
 	if err != nil {
 		return Refuse(b, s, channel, f, rpc.AsError(err)), true
@@ -54,17 +70,41 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 	if h.Timeout >= 0 {
 		q.timeout = h.Timeout
 	}
-	e.timers.arm(&q.deadline, now+instant(q.timeout))
-	if e.queue.n > 0 || !e.assign(b, q, now, invoke) {
-		q.mu.Lock()
-		q.shared = true
-		q.invoke = append(q.invoke[:0], invoke...)
-		q.mu.Unlock()
-		e.queue.push(q)
-		e.stats.depth.update(now, e.queue.n)
-		e.rebalance(b)
+	e.limit(q, now)
+	if e.queue.n > 0 || !e.assign(b, q, now, invoke, chunk) {
+		e.enqueue(b, q, now, invoke, chunk)
 	}
 	return (*fromClient)(q), true
+}
+
+// enqueue lets a request wait. Called with mu held.
+func (e *Engine) enqueue(b *rpc.Batch, q *request, now instant, invoke, chunk []byte) {
+	q.mu.Lock()
+	q.shared = true
+	q.invoke = append(q.invoke[:0], invoke...)
+	if chunk != nil {
+		q.hold(idl.Write, chunk)
+		q.hold(idl.Close, nil)
+		q.clientDone = true
+	}
+	paused := q.paused
+	q.mu.Unlock()
+	e.queue.push(q)
+	if paused {
+		e.hurryLocked(b, q)
+	}
+	e.stats.depth.update(now, e.queue.n)
+	e.rebalance(b)
+}
+
+// limit sets the time that a request has. Called with mu held.
+func (e *Engine) limit(q *request, now instant) {
+	at := now + instant(q.timeout)
+	if q.timeout == e.p.RequestTimeout {
+		e.timers.armInLine(&q.deadline, at)
+		return
+	}
+	e.timers.arm(&q.deadline, at)
 }
 
 // admit decides whether the queue has room (queue-limit: positive bounds the
@@ -117,7 +157,7 @@ func (e *Engine) recycle(r *request) {
 
 // assign gives a request to the least loaded worker with room. It returns false
 // if there is none. Called with mu held.
-func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke []byte) bool {
+func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke, chunk []byte) bool {
 	for {
 		w := e.pick()
 		if w == nil || w.load >= e.p.Concurrency {
@@ -127,7 +167,7 @@ func (e *Engine) assign(b *rpc.Batch, r *request, now instant, invoke []byte) bo
 		if r.shared {
 			err = e.injectQueued(b, w, r, now, invoke)
 		} else {
-			err = e.inject(b, w, r, now, invoke)
+			err = e.inject(b, w, r, now, invoke, chunk)
 		}
 		if err == nil {
 			return true
@@ -149,7 +189,7 @@ func (e *Engine) injectQueued(b *rpc.Batch, w *worker, r *request, now instant, 
 	if r.phase != queued {
 		return nil // its client broke the protocol a moment ago and is about to settle it
 	}
-	if err := e.inject(b, w, r, now, invoke); err != nil {
+	if err := e.inject(b, w, r, now, invoke, nil); err != nil {
 		return err
 	}
 	if len(r.held) > 0 {
@@ -165,20 +205,25 @@ func (e *Engine) injectQueued(b *rpc.Batch, w *worker, r *request, now instant, 
 // inject opens the request's channel on the worker. Called with the request's
 // mutex held, or before anybody else knows the request. The worker's reader may
 // learn of it as soon as the channel is open, so what it looks at is set before;
-// the channel's number it never looks at.
-func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke []byte) error {
+// the channel's number it never looks at. With a chunk the request is whole and goes
+// out in one piece.
+func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke, chunk []byte) (err error) {
 	headers := r.invokeHeaders
 	if len(headers) == 0 {
 		headers = nil
 	}
 	r.phase, r.worker = running, w
 	r.queueTime, r.runStart = time.Duration(now-r.born), now
-	id, err := w.session.Open(b, (*fromWorker)(r), idl.WorkerInvoke, invoke, headers)
+	if chunk == nil {
+		r.wchannel, err = w.session.Open(b, (*fromWorker)(r), idl.WorkerInvoke, invoke, headers)
+	} else {
+		r.clientDone = true
+		r.wchannel, err = w.session.OpenLast(b, (*fromWorker)(r), idl.WorkerInvoke, invoke, headers, chunk, r.headers())
+	}
 	if err != nil {
 		r.phase, r.worker = queued, nil
 		return err
 	}
-	r.wchannel = id
 	w.link(r)
 	w.accepted++
 	e.load++
@@ -196,7 +241,7 @@ func (e *Engine) pump(b *rpc.Batch) {
 	for e.queue.n > 0 {
 		r := e.queue.first
 		e.queue.remove(r) // first, because assigning links it to its worker
-		if !e.assign(b, r, now, r.invoke) {
+		if !e.assign(b, r, now, r.invoke, nil) {
 			e.queue.unshift(r)
 			break
 		}

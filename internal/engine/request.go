@@ -215,6 +215,11 @@ var emptyArgs = []byte{0x90}
 func (e *Engine) hurry(b *rpc.Batch, r *request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.hurryLocked(b, r)
+}
+
+// hurryLocked is hurry, called with mu held.
+func (e *Engine) hurryLocked(b *rpc.Batch, r *request) {
 	if !r.waits || r.hurried {
 		return
 	}
@@ -310,12 +315,17 @@ func (w *fromWorker) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
 		w.Receive(b, f)
 		return
 	}
-	_ = r.client.SendLast(b, r.channel, f.Args, r.headers(), r.lastHeaders(b)) // a lost client is reported by its own reader
-	r.workerDone = true
 	last := r.clientDone
+	if last {
+		r.client.StageLast(b, r.channel, f.Args, r.headers(), r.lastHeaders(b))
+	} else {
+		_ = r.client.SendLast(b, r.channel, f.Args, r.headers(), r.lastHeaders(b)) // a lost client is reported by its own reader
+	}
+	r.workerDone = true
+	worker := r.worker
 	r.mu.Unlock()
 	if last {
-		r.e.settleBoth(b, r)
+		worker.finished(b, r)
 	}
 }
 

@@ -7,12 +7,57 @@ import (
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
+// finishedMost is how many requests that have ended a worker's reader lets wait to
+// be settled together.
+const finishedMost = 64
+
+// finished puts off settleBoth to the end of the batch, to be done for all requests
+// that end in it under one lock. Called by the worker's reader only, with the
+// request whose both halves are closed: nobody else settles it.
+func (w *worker) finished(b *rpc.Batch, r *request) {
+	if !w.finishing {
+		w.finishing = true
+		b.Finally((*finisher)(w))
+	}
+	if w.ended = append(w.ended, r); len(w.ended) >= finishedMost {
+		w.settleEnded(b)
+	}
+}
+
+type finisher worker
+
+// Finish implements rpc.Finisher.
+func (f *finisher) Finish(b *rpc.Batch) {
+	w := (*worker)(f)
+	w.finishing = false
+	w.settleEnded(b)
+}
+
+func (w *worker) settleEnded(b *rpc.Batch) {
+	if len(w.ended) == 0 {
+		return
+	}
+	e, now := w.e, w.e.at(b.Now())
+	e.mu.Lock()
+	for i, r := range w.ended {
+		w.ended[i] = nil
+		e.settleOne(b, r, now)
+	}
+	e.mu.Unlock()
+	w.ended = w.ended[:0]
+}
+
 // settleBoth is called by the side that closed last, so exactly once for a request
 // that ends in the ordinary way, and by nobody who touches it afterwards.
 func (e *Engine) settleBoth(b *rpc.Batch, r *request) {
 	now := e.at(b.Now())
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.settleOne(b, r, now)
+}
+
+// settleOne is settleBoth, called with mu held.
+func (e *Engine) settleOne(b *rpc.Batch, r *request, now instant) {
 	if r.settled {
 		return // nobody settles a request whose halves are both closed, but a double one must not be reused
 	}

@@ -14,16 +14,23 @@ type instant time.Duration
 // allocates nothing. All timers are guarded by Engine.mu.
 type timer struct {
 	at    instant
-	pos   int // 1 + index in the heap; 0 when not armed
+	pos   int // 1 + index in the heap, or inLine; 0 when not armed
 	owner expirer
+
+	prev, next *timer // in the line
 }
+
+const inLine = -1
 
 // An expirer is what a timer belongs to. expire is called with Engine.mu held.
 type expirer interface{ expire(b *rpc.Batch, t *timer) }
 
-// timers is a binary heap ordered by instant.
+// timers is a binary heap ordered by instant, and a line beside it of timers that
+// were armed in that order: the deadlines of requests that all have the same time.
 type timers struct {
 	heap    []*timer
+	first   *timer // of the line
+	last    *timer
 	next    instant       // when the loop is going to look
 	wake    chan struct{} // tells it to look earlier
 	waiting bool          // for the readers to catch up, see overslept
@@ -40,8 +47,17 @@ const (
 
 // overslept reports whether the readers have to catch up before timers fire.
 func (ts *timers) overslept(now instant) bool {
-	ts.waiting = !ts.waiting && len(ts.heap) > 0 && now-ts.heap[0].at > slack
+	t := ts.earliest()
+	ts.waiting = !ts.waiting && t != nil && now-t.at > slack
 	return ts.waiting
+}
+
+// earliest is the timer to fire next, nil if there is none.
+func (ts *timers) earliest() *timer {
+	if len(ts.heap) == 0 || ts.first != nil && ts.first.at < ts.heap[0].at {
+		return ts.first
+	}
+	return ts.heap[0]
 }
 
 // arm sets a timer, moving it if it was armed already.
@@ -53,6 +69,29 @@ func (ts *timers) arm(t *timer, at instant) {
 	ts.heap = append(ts.heap, t)
 	t.pos = len(ts.heap)
 	ts.up(t.pos - 1)
+	ts.call(at)
+}
+
+// armInLine is arm for timers that are set in the order of their instants. One that
+// comes a little out of turn, as those of two readers may, fires with the one before
+// it.
+func (ts *timers) armInLine(t *timer, at instant) {
+	if t.pos != 0 {
+		ts.disarm(t)
+	}
+	t.at, t.pos, t.prev, t.next = at, inLine, ts.last, nil
+	if ts.last == nil {
+		ts.first = t
+	} else {
+		t.at = max(at, ts.last.at)
+		ts.last.next = t
+	}
+	ts.last = t
+	ts.call(t.at)
+}
+
+// call sees that the loop looks at an instant, if it would look later only.
+func (ts *timers) call(at instant) {
 	if at < ts.next {
 		ts.next = at
 		select {
@@ -64,7 +103,11 @@ func (ts *timers) arm(t *timer, at instant) {
 
 // disarm removes a timer; one that is not armed is left alone.
 func (ts *timers) disarm(t *timer) {
-	if t.pos == 0 {
+	switch t.pos {
+	case 0:
+		return
+	case inLine:
+		ts.unline(t)
 		return
 	}
 	i, last := t.pos-1, len(ts.heap)-1
@@ -80,6 +123,20 @@ func (ts *timers) disarm(t *timer) {
 	if !ts.up(i) {
 		ts.down(i)
 	}
+}
+
+func (ts *timers) unline(t *timer) {
+	if t.prev == nil {
+		ts.first = t.next
+	} else {
+		t.prev.next = t.next
+	}
+	if t.next == nil {
+		ts.last = t.prev
+	} else {
+		t.next.prev = t.prev
+	}
+	t.pos, t.prev, t.next = 0, nil, nil
 }
 
 func (ts *timers) up(i int) bool {
@@ -119,10 +176,10 @@ func (ts *timers) swap(i, j int) {
 
 // due removes and returns the earliest timer if its instant has come.
 func (ts *timers) due(now instant) *timer {
-	if len(ts.heap) == 0 || ts.heap[0].at > now {
+	t := ts.earliest()
+	if t == nil || t.at > now {
 		return nil
 	}
-	t := ts.heap[0]
 	ts.disarm(t)
 	return t
 }
@@ -160,8 +217,8 @@ func (e *Engine) fireTimers() (sleep time.Duration) {
 			t.owner.expire(b, t)
 		}
 		sleep = time.Hour
-		if len(e.timers.heap) > 0 {
-			sleep = time.Duration(e.timers.heap[0].at - now)
+		if t := e.timers.earliest(); t != nil {
+			sleep = time.Duration(t.at - now)
 		}
 		e.timers.next = now + instant(sleep)
 	})

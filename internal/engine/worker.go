@@ -103,6 +103,10 @@ type worker struct {
 	clock     timer // the limit of the present state
 	heartbeat timer
 
+	// Owned by the reader of the worker's connection: see finished.
+	ended     []*request
+	finishing bool
+
 	// Set once, when the worker leaves the pool; then ctx ends.
 	reason   reason
 	crash    bool

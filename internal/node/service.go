@@ -29,6 +29,13 @@ func (a *App) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame)
 	}
 }
 
+// AcceptCall is Accept for a request that is there whole. It implements
+// rpc.CallAcceptor.
+func (a *App) AcceptCall(b *rpc.Batch, s *rpc.Session, channel uint64, first, write *rpc.Frame) bool {
+	e := a.current.Load()
+	return e != nil && e.AcceptCall(b, s, channel, first, write)
+}
+
 // Info is the report of the engine that serves the app now; if there is none, the
 // state is all there is to say.
 func (a *App) Info(flags int) map[string]any {

@@ -6,9 +6,46 @@ import "time"
 // last flushed. It belongs to one reader goroutine; Receivers get it as an
 // argument and pass it on to Send and Open.
 type Batch struct {
-	touched []*Session
-	full    []*Session // sessions over their buffer limit: the reader waits for them
-	now     time.Time
+	touched   []*Session
+	full      []*Session // sessions over their buffer limit: the reader waits for them
+	staged    [stages]stage
+	finishers []Finisher
+	now       time.Time
+}
+
+// stages is for how many sessions a batch stages frames. A reader that answers more
+// of them at once does better to hand each frame over: there is little to save.
+const stages = 8
+
+// A stage holds frames for a session until the batch is flushed.
+type stage struct {
+	s *Session // nil: free
+	frames
+}
+
+// A Finisher has put off work to the end of a batch.
+type Finisher interface {
+	// Finish does it. It may send on sessions with the batch, which is flushed
+	// afterwards.
+	Finish(b *Batch)
+}
+
+// Finally has f finish when the batch is about to be flushed, once. Whoever calls it
+// remembers that it has: it must not be called again before.
+func (b *Batch) Finally(f Finisher) { b.finishers = append(b.finishers, f) }
+
+// stage gives where to put frames for a session, nil if there is no place left.
+func (b *Batch) stage(s *Session) *frames {
+	for i := range b.staged {
+		switch st := &b.staged[i]; st.s {
+		case s:
+			return &st.frames
+		case nil:
+			st.s = s
+			return &st.frames
+		}
+	}
+	return nil
 }
 
 // Now is the time at which the frames of this batch were read, taken once per
@@ -23,15 +60,34 @@ func (b *Batch) Now() time.Time {
 	return b.now
 }
 
-// flush writes what the batch has buffered and waits, while a session it fed is
-// over its limit, until that session has drained or ended. cancel ends the wait.
-func (b *Batch) flush(cancel <-chan struct{}) {
+// write finishes what was put off and writes what the batch has buffered. It does
+// not block.
+func (b *Batch) write() {
+	for i, f := range b.finishers {
+		b.finishers[i] = nil
+		f.Finish(b)
+	}
+	b.finishers = b.finishers[:0]
 	b.now = time.Time{}
+	for i := range b.staged {
+		st := &b.staged[i]
+		if st.s == nil {
+			break
+		}
+		st.s.flushStage(b, &st.frames)
+		st.s = nil
+	}
 	for i, s := range b.touched {
 		b.touched[i] = nil
 		s.flush()
 	}
 	b.touched = b.touched[:0]
+}
+
+// flush writes what the batch has buffered and waits, while a session it fed is
+// over its limit, until that session has drained or ended. cancel ends the wait.
+func (b *Batch) flush(cancel <-chan struct{}) {
+	b.write()
 	for i, s := range b.full {
 		b.full[i] = nil
 		s.awaitRoom(cancel)
@@ -45,10 +101,6 @@ func (b *Batch) flush(cancel <-chan struct{}) {
 // peers.
 func Run(f func(b *Batch)) {
 	var b Batch
-	defer func() {
-		for _, s := range b.touched {
-			s.flush()
-		}
-	}()
+	defer b.write()
 	f(&b)
 }

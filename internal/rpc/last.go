@@ -1,7 +1,7 @@
 package rpc
 
 import (
-	"bytes"
+	"encoding/binary"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/wire"
@@ -17,12 +17,57 @@ type LastReceiver interface {
 	ReceiveLast(b *Batch, write *Frame)
 }
 
+// A CallAcceptor is an Acceptor that can take a whole request in one step: the first
+// frame, one chunk and the end of the stream, which is what most requests are and
+// how they mostly arrive.
+type CallAcceptor interface {
+	Acceptor
+	// AcceptCall does what Accept would with the first frame, and its Receiver with
+	// the write and a close without headers: the receiving half is closed when it
+	// returns. It returns false, having done nothing, for a request that it wants
+	// frame by frame.
+	AcceptCall(b *Batch, s *Session, channel uint64, first, write *Frame) bool
+}
+
+// acceptWhole hands the frame in s.frame, the first of its channel, to the Acceptor
+// together with the write and the close behind it. It returns false, having done
+// nothing, if they are not there or the Acceptor does not take them so.
+func (s *Session) acceptWhole(channel uint64) bool {
+	next := s.buf[s.r:s.w]
+	if !writeBehind(s.buf[s.start:s.r], next) {
+		return false
+	}
+	f, n, err := s.scanner.Next(next) // an error shows again when it is this frame's turn
+	if err != nil || len(f.Headers) > 1 {
+		return false
+	}
+	end := closeBehind(next[:n], next[n:])
+	if end == 0 {
+		return false
+	}
+	s.chunk = Frame{Type: idl.Write, Args: f.Args}
+	if !s.whole.AcceptCall(&s.batch, s, channel, &s.frame, &s.chunk) {
+		return false
+	}
+	s.r += n + end
+	s.frames += 2
+	s.finished[channel%recent] = channel
+	return true
+}
+
+// writeBehind reports whether next begins with a write on the channel of frame.
+func writeBehind(frame, next []byte) bool {
+	k := 1 + channelSize(frame[1])
+	return frame[0]&0xf0 == 0x90 && k > 1 && len(next) > k && (next[0] == 0x93 || next[0] == 0x94) &&
+		sameChannel(frame, next, k) && next[k] == idl.Write
+}
+
 // closeBehind returns the size of the frame at the start of next if it is a close
 // without headers on the channel of frame, else 0. Both are compared as bytes: a
 // close in another encoding takes the ordinary way.
 func closeBehind(frame, next []byte) int {
 	k := 1 + channelSize(frame[1])
-	if frame[0]&0xf0 != 0x90 || k == 1 || len(next) < k+2 || !bytes.Equal(next[1:k], frame[1:k]) || next[k] != idl.Close || next[k+1] != 0x90 {
+	if frame[0]&0xf0 != 0x90 || k == 1 || len(next) < k+2 || !sameChannel(frame, next, k) || next[k] != idl.Close || next[k+1] != 0x90 {
 		return 0
 	}
 	switch {
@@ -32,6 +77,23 @@ func closeBehind(frame, next []byte) int {
 		return k + 3
 	}
 	return 0
+}
+
+// sameChannel reports whether two frames have the same channel number, which ends at
+// k in the first. Both are longer than that.
+func sameChannel(a, b []byte, k int) bool {
+	if a[1] != b[1] {
+		return false
+	}
+	switch k {
+	case 2:
+		return true
+	case 4:
+		return a[2] == b[2] && a[3] == b[3]
+	case 6:
+		return binary.LittleEndian.Uint32(a[2:]) == binary.LittleEndian.Uint32(b[2:])
+	}
+	return string(a[2:k]) == string(b[2:k])
 }
 
 // channelSize is how many bytes a channel number takes, by its first one; 0 for
@@ -91,7 +153,34 @@ func (s *Session) SendLast(b *Batch, channel uint64, args, headers, closeHeaders
 	if s.err != nil {
 		return s.err
 	}
-	s.out.append(b, channel, idl.Write, args, headers)
-	s.out.append(b, channel, idl.Close, nil, closeHeaders)
+	s.out.appendLast(channel, args, headers, closeHeaders)
+	s.out.touch(b)
 	return nil
+}
+
+// StageLast is SendLast for the last frames of a channel, after which nobody sends
+// anything on it any more. They go to the session with the batch, which costs
+// nothing for each of them. A session that has ended drops them.
+func (s *Session) StageLast(b *Batch, channel uint64, args, headers, closeHeaders []byte) {
+	if st := b.stage(s); st != nil {
+		st.appendLast(channel, args, headers, closeHeaders)
+		return
+	}
+	_ = s.SendLast(b, channel, args, headers, closeHeaders) // a session that has ended drops them
+}
+
+// OpenLast is Open for a channel whose first frame, one chunk and end leave together.
+// The headers of the latter two are echo.
+func (s *Session) OpenLast(b *Batch, r Receiver, typ uint64, args, headers, chunk, echo []byte) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, err := s.number()
+	if err != nil {
+		return 0, err
+	}
+	s.put(id, r)
+	s.out.append(id, typ, args, headers)
+	s.out.appendLast(id, chunk, echo, echo)
+	s.out.touch(b)
+	return id, nil
 }

@@ -74,6 +74,7 @@ type method struct {
 	mute   MuteFunc
 	stream StreamFunc
 	raw    Acceptor
+	whole  CallAcceptor // raw, if it is one
 }
 
 // A Mux is the Acceptor of a service: it finds the method of a channel's first
@@ -84,7 +85,10 @@ type Mux struct {
 	opts    MuxOptions
 	log     *slog.Logger
 	methods map[uint64]*method
+	low     [lowMethods]*method // those of methods with small numbers, which are nearly all
 }
+
+const lowMethods = 32
 
 // NewMux makes a Mux for a protocol, with nothing bound but the control messages
 // ping and revoke.
@@ -94,7 +98,11 @@ func NewMux(p *idl.Protocol, o MuxOptions) *Mux {
 		m.log = slog.New(slog.DiscardHandler)
 	}
 	for i := range p.Messages {
-		m.methods[p.Messages[i].ID] = &method{msg: &p.Messages[i]}
+		e := &method{msg: &p.Messages[i]}
+		m.methods[e.msg.ID] = e
+		if e.msg.ID < lowMethods {
+			m.low[e.msg.ID] = e
+		}
 	}
 	return m
 }
@@ -133,6 +141,7 @@ func (m *Mux) Stream(name string, f StreamFunc) {
 func (m *Mux) Raw(name string, a Acceptor) {
 	e := m.bind(name, raw)
 	e.raw = a
+	e.whole, _ = a.(CallAcceptor)
 }
 
 // bind panics on a method the protocol does not have: a mistake of the program.
@@ -146,9 +155,17 @@ func (m *Mux) bind(name string, k methodKind) *method {
 	return e
 }
 
+// method finds a method by its number, nil if there is none.
+func (m *Mux) method(id uint64) *method {
+	if id < lowMethods {
+		return m.low[id]
+	}
+	return m.methods[id]
+}
+
 // Accept dispatches the first frame of a channel. It implements Acceptor.
 func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
-	e := m.methods[f.Type]
+	e := m.method(f.Type)
 	if e == nil || e.kind == unbound {
 		return m.control(b, s, ch, f, e)
 	}
@@ -183,6 +200,13 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 		return m.spawn(s, ch, e, c)
 	}
 	return nil
+}
+
+// AcceptCall passes on a request to a raw method that takes it whole. It implements
+// CallAcceptor.
+func (m *Mux) AcceptCall(b *Batch, s *Session, ch uint64, first, write *Frame) bool {
+	e := m.method(first.Type)
+	return e != nil && e.whole != nil && m.opts.Authorize == nil && e.whole.AcceptCall(b, s, ch, first, write)
 }
 
 // readFrame reads what every method needs.

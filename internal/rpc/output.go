@@ -7,8 +7,6 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
 const (
@@ -21,22 +19,15 @@ const (
 	// takes over: a reader must not become the writer of a connection that many
 	// feed.
 	flushRounds = 16
-	// maxHead is the most that a frame's array header, channel and type take.
-	maxHead = 1 + 9 + 9
 )
-
-var emptyArray = []byte{0x90}
 
 // output is the sending side of a session: a queue of chunks. Its fields are
 // guarded by Session.mu, except those of the writer, the goroutine that has set
 // writing.
 type output struct {
+	frames
 	s       *Session
 	raw     syscall.RawConn // nil: the connection cannot be written without blocking
-	head    *chunk          // written first; nil when nothing waits
-	tail    *chunk          // appended to
-	busy    bool            // a small chunk was not enough lately
-	size    int             // bytes accepted and not yet taken by the kernel
 	writing bool            // somebody is writing
 	queued  bool            // a batch is going to flush this session
 	room    chan struct{}   // closed when size drops to half the limit; nil when nobody waits
@@ -61,29 +52,9 @@ func (o *output) init(s *Session) {
 	}
 }
 
-// append adds a frame. Called with Session.mu held.
-func (o *output) append(b *Batch, channel, typ uint64, args, headers []byte) {
-	if args == nil {
-		args = emptyArray
-	}
-	if headers == nil {
-		headers = emptyArray
-	}
-	c := o.tail
-	if c == nil || c.room() < maxHead {
-		c = o.extend()
-	}
-	head := len(wire.AppendHead(c.b[:c.w], channel, typ)) - c.w
-	c.w += head
-	o.size += head
-	if len(args)+len(headers) <= c.room() {
-		c.w += copy(c.b[c.w:], args)
-		c.w += copy(c.b[c.w:], headers)
-		o.size += len(args) + len(headers)
-	} else {
-		o.put(args)
-		o.put(headers)
-	}
+// touch notes in a batch that there is something to flush. Called with Session.mu
+// held.
+func (o *output) touch(b *Batch) {
 	if b == nil {
 		return
 	}
@@ -91,44 +62,15 @@ func (o *output) append(b *Batch, channel, typ uint64, args, headers []byte) {
 		o.queued = true
 		b.touched = append(b.touched, o.s)
 	}
+	o.fullIn(b)
+}
+
+// fullIn notes in a batch that its reader has to wait for this session. Called with
+// Session.mu held.
+func (o *output) fullIn(b *Batch) {
 	if n := len(b.full); o.size > o.s.opts.Buffer && (n == 0 || b.full[n-1] != o.s) {
 		b.full = append(b.full, o.s)
 	}
-}
-
-// extend adds an empty chunk. Called with Session.mu held.
-func (o *output) extend() *chunk {
-	if o.tail == nil {
-		o.head = newChunk(o.busy)
-		o.tail = o.head
-		return o.head
-	}
-	o.busy = true
-	o.tail.next = newChunk(true)
-	o.tail = o.tail.next
-	return o.tail
-}
-
-// put appends bytes, over as many chunks as it takes. Called with Session.mu held.
-func (o *output) put(p []byte) {
-	o.size += len(p)
-	for len(p) > 0 {
-		c := o.tail
-		if c.room() == 0 {
-			c = o.extend()
-		}
-		n := copy(c.b[c.w:], p)
-		c.w += n
-		p = p[n:]
-	}
-}
-
-// pending is what is to be written next. Called with Session.mu held.
-func (o *output) pending() []byte {
-	if o.head == nil {
-		return nil
-	}
-	return o.head.b[o.head.r:o.head.w]
 }
 
 // abandon drops everything when the session ends. What somebody is writing just
@@ -166,12 +108,29 @@ func (o *output) taken(n int) {
 	}
 }
 
+// flushStage is flush after the frames that a batch has staged for the session.
+func (s *Session) flushStage(b *Batch, staged *frames) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.out.take(staged)
+		s.out.fullIn(b)
+	} else {
+		staged.drop()
+	}
+	s.flushLocked()
+}
+
 // flush writes what is buffered without blocking. Only one goroutine writes at a
 // time; what others append meanwhile it writes too. If the kernel does not take
 // everything, a writer goroutine takes over until the buffer is empty.
 func (s *Session) flush() {
-	o := &s.out
 	s.mu.Lock()
+	s.flushLocked()
+}
+
+// flushLocked is flush, called with mu held, which it releases.
+func (s *Session) flushLocked() {
+	o := &s.out
 	o.queued = false
 	if o.writing {
 		s.mu.Unlock()

@@ -127,11 +127,12 @@ const linger = time.Second
 
 // Session is one connection. NewSession makes it, Run works it.
 type Session struct {
-	conn net.Conn
-	opts SessionOptions
-	log  *slog.Logger
-	done chan struct{}
-	wg   sync.WaitGroup // writer goroutine, Mux handlers
+	conn  net.Conn
+	opts  SessionOptions
+	whole CallAcceptor // opts.Acceptor if it is one, else nil
+	log   *slog.Logger
+	done  chan struct{}
+	wg    sync.WaitGroup // writer goroutine, Mux handlers
 
 	_ cacheLine // what never changes is read by all; what follows is written by all
 
@@ -158,6 +159,9 @@ type Session struct {
 	headers hpack.Table
 	hdrs    []hpack.Header
 	frame   Frame
+	chunk   Frame  // behind frame, in acceptWhole
+	frames  uint64 // handled and not yet counted
+	start   int    // of frame in buf
 	cur     current
 	// finished is what closed is, for channels that ended because of a frame.
 	finished [recent]uint64
@@ -185,6 +189,7 @@ func NewSession(conn net.Conn, opts SessionOptions) *Session {
 		ended:   make(chan struct{}),
 		scanner: wire.NewScanner(o.Limits),
 	}
+	s.whole, _ = o.Acceptor.(CallAcceptor)
 	s.out.init(s)
 	return s
 }
@@ -332,8 +337,10 @@ func (s *Session) Blocked() bool { return s.blocked.Load() }
 // drainInput dispatches every whole frame in the buffer. It returns false when the
 // session cannot go on.
 func (s *Session) drainInput() bool {
-	frames := uint64(0)
-	defer func() { s.opts.Stats.FramesIn.Add(frames) }()
+	defer func() {
+		s.opts.Stats.FramesIn.Add(s.frames)
+		s.frames = 0
+	}()
 	for s.r < s.w {
 		if s.pauses.Load() > 0 && !s.settle() {
 			return false
@@ -346,26 +353,31 @@ func (s *Session) drainInput() bool {
 			s.malformed(err)
 			return false
 		}
-		start := s.r
+		s.start = s.r
 		s.r += n
-		frames++
-		if f.Type == idl.Write && len(f.Headers) <= 1 {
-			if end := closeBehind(s.buf[start:s.r], s.buf[s.r:s.w]); end > 0 && s.dispatchLast(f) {
-				s.r += end
-				frames++
-				if len(s.batch.full) > 0 && !s.settle() {
-					return false
-				}
-				continue
-			}
-		}
-		if !s.dispatch(f) {
+		s.frames++
+		if !s.lastTwo(f) && !s.dispatch(f) {
 			return false
 		}
 		if len(s.batch.full) > 0 && !s.settle() {
 			return false
 		}
 	}
+	return true
+}
+
+// lastTwo dispatches a write together with the close behind it, if both are there
+// and their channel can take them so.
+func (s *Session) lastTwo(f wire.Frame) bool {
+	if f.Type != idl.Write || len(f.Headers) > 1 {
+		return false
+	}
+	end := closeBehind(s.buf[s.start:s.r], s.buf[s.r:s.w])
+	if end == 0 || !s.dispatchLast(f) {
+		return false
+	}
+	s.r += end
+	s.frames++
 	return true
 }
 
@@ -482,6 +494,9 @@ func (s *Session) accept(channel uint64) {
 	if s.size.Load() >= int64(s.opts.Channels) {
 		s.Violation(&s.batch, channel, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
 		s.finished[channel%recent] = channel
+		return
+	}
+	if s.whole != nil && s.acceptWhole(channel) {
 		return
 	}
 	switch r := s.opts.Acceptor.Accept(&s.batch, s, channel, &s.frame).(type) {
@@ -615,18 +630,28 @@ func (s *Session) Open(b *Batch, r Receiver, typ uint64, args, headers []byte) (
 func (s *Session) enqueueFirst(b *Batch, r Receiver, typ uint64, args, headers []byte) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	id, err := s.number()
+	if err != nil {
+		return 0, err
+	}
+	if r != nil {
+		s.put(id, r)
+	}
+	s.out.append(id, typ, args, headers)
+	s.out.touch(b)
+	return id, nil
+}
+
+// number takes the number of a channel to be opened from this side. Called with mu
+// held.
+func (s *Session) number() (uint64, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
 	if s.table.len() >= s.opts.Channels || s.max.Load() == math.MaxUint64 {
 		return 0, ErrTooManyChannels
 	}
-	id := s.max.Add(1)
-	if r != nil {
-		s.put(id, r)
-	}
-	s.out.append(b, id, typ, args, headers)
-	return id, nil
+	return s.max.Add(1), nil
 }
 
 // Send appends a frame to the output. args is a whole msgpack array, nil for an
@@ -647,7 +672,8 @@ func (s *Session) enqueue(b *Batch, channel, typ uint64, args, headers []byte) e
 	if s.err != nil {
 		return s.err
 	}
-	s.out.append(b, channel, typ, args, headers)
+	s.out.append(channel, typ, args, headers)
+	s.out.touch(b)
 	return nil
 }
 

@@ -146,6 +146,9 @@ func scanArray(b []byte, i, depth int) int {
 	if b[i] == emptyArray && depth > 0 {
 		return i + 1
 	}
+	if end := scanChunk(b, i); end > 0 && depth > 0 {
+		return end
+	}
 	n := msgpack.Extent(b[i:], depth)
 	if n < 0 {
 		return 0
@@ -153,8 +156,30 @@ func scanArray(b []byte, i, depth int) int {
 	return i + n
 }
 
+// scanChunk returns the position after the array at b[i:] if it holds one byte string of less than 64 KiB in the old
+// dialect, as a chunk does, else 0.
+func scanChunk(b []byte, i int) int {
+	if i+4 > len(b) || b[i] != arrayOf1 {
+		return 0
+	}
+	end := 0
+	switch t := b[i+1]; {
+	case t == raw16Tag:
+		end = i + 4 + (int(b[i+2])<<8 | int(b[i+3]))
+	case t&0xe0 == fixrawTag:
+		end = i + 2 + int(t&0x1f)
+	}
+	if end > len(b) {
+		return 0
+	}
+	return end
+}
+
 // The tags the short way looks for.
 const (
+	arrayOf1  = 0x91
+	fixrawTag = 0xa0
+	raw16Tag  = 0xda
 	array16   = 0xdc
 	array32   = 0xdd
 	uint16Tag = 0xcd
