@@ -27,7 +27,7 @@ var levels = [][]string{
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
 	{"internal/relay"},
 	{".", "internal/host", "internal/rpc/rpctest", "internal/storage", "internal/unicorn", "internal/logging", "internal/locator", "internal/admin", "internal/engine"},
-	{"worker", "internal/node", "internal/storage/storagetest", "internal/unicorn/unicorntest", "internal/standin"},
+	{"worker", "internal/node", "internal/storage/storagetest", "internal/unicorn/unicorntest", "internal/standin", "internal/clientgen"},
 	{"internal/daemon", "cocainetest"},
 	{"internal/cli"},
 	{"cmd/cocaine"},

@@ -16,7 +16,7 @@ func (a *app) cmdResolve() *cobra.Command {
 		Use:     "resolve SERVICE",
 		Short:   "Show where a service or an app is and what methods it has",
 		GroupID: "run",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeApps(runningApp),
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeServices(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
 				r, err := resolve(ctx, c, args[0])

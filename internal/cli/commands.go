@@ -7,7 +7,7 @@ func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.cmdServer(), a.cmdDev(), a.cmdConfig(), a.cmdDoctor(), a.cmdVersion(),
 		a.cmdUp(), a.cmdStart(), a.cmdStop(), a.cmdRemove(),
-		a.cmdCall(), a.cmdResolve(),
+		a.cmdCall(), a.cmdResolve(), a.cmdGen(),
 		a.cmdPs(), a.cmdInfo(), a.cmdLogs(), a.cmdCrashes(),
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -156,6 +157,32 @@ const completing = 500 * time.Millisecond
 // completeApps offers the names of the apps that wanted accepts, if the runtime
 // answers quickly.
 func (a *app) completeApps(wanted func(*appStatus) bool) cobra.CompletionFunc {
+	return a.complete(func(s *nodeStatus) (names []string) {
+		for i := range s.Apps {
+			if wanted(&s.Apps[i]) {
+				names = append(names, s.Apps[i].Name)
+			}
+		}
+		return names
+	})
+}
+
+// completeServices offers the names of everything that can be resolved.
+func (a *app) completeServices() cobra.CompletionFunc {
+	return a.complete(func(s *nodeStatus) []string {
+		names := append(slices.Collect(maps.Keys(s.Services)), "locator")
+		for i := range s.Apps {
+			if runningApp(&s.Apps[i]) {
+				names = append(names, s.Apps[i].Name)
+			}
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	})
+}
+
+// complete offers names for the first argument.
+func (a *app) complete(names func(*nodeStatus) []string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -171,13 +198,7 @@ func (a *app) completeApps(wanted func(*appStatus) bool) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		var names []string
-		for i := range s.Apps {
-			if wanted(&s.Apps[i]) {
-				names = append(names, s.Apps[i].Name)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
+		return names(s), cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
