@@ -34,7 +34,7 @@ type tally struct{ fired []*timer }
 
 func (o *tally) expire(_ *rpc.Batch, t *timer) { o.fired = append(o.fired, t) }
 
-// The heap of timers gives what a sorted list would, whatever is armed, moved and
+// The timers fire as a sorted list of them would, whatever is armed, moved and
 // disarmed before.
 func TestTimersFireInOrder(t *testing.T) {
 	r := testRand(t)
@@ -56,7 +56,9 @@ func TestTimersFireInOrder(t *testing.T) {
 		}
 		for range 500 {
 			x := all[r.IntN(len(all))]
-			switch r.IntN(4) {
+			switch r.IntN(5) {
+			case 4:
+				ts.armInLine(x, now+instant(30+r.IntN(3)))
 			case 0, 1:
 				ts.arm(x, now+instant(r.IntN(100)))
 			case 2:
@@ -78,8 +80,15 @@ func TestTimersFireInOrder(t *testing.T) {
 					t.Fatalf("at %d fired %v, want %v", now, got, due)
 				}
 			}
-			if len(ts.heap) != armed() {
-				t.Fatalf("heap has %d timers, %d are armed", len(ts.heap), armed())
+			line := 0
+			for x := ts.first; x != nil; x = x.next {
+				line++
+				if x.pos != inLine || x.next == nil && ts.last != x || x.next != nil && x.next.at < x.at {
+					t.Fatal("the line is out of order")
+				}
+			}
+			if len(ts.heap)+line != armed() {
+				t.Fatalf("there are %d timers in the heap and %d in line, %d are armed", len(ts.heap), line, armed())
 			}
 			for i, x := range ts.heap {
 				if x.pos != i+1 {
