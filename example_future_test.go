@@ -59,6 +59,18 @@ func ExamplePanicError() {
 	// there is a stack: true
 }
 
+// A function may end without returning, as one does that calls t.FailNow.
+func ExampleErrGoexit() {
+	ctx := context.Background()
+	f := cocaine.Go(ctx, func(context.Context) (int, error) {
+		runtime.Goexit()
+		return 1, nil
+	})
+	_, err := f.Wait(ctx)
+	fmt.Println(err == cocaine.ErrGoexit, err)
+	// Output: true function ended its goroutine
+}
+
 // Waiting may be given up and taken up again: the function runs on.
 func ExampleFuture_Wait() {
 	ctx := context.Background()

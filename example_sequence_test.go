@@ -198,3 +198,37 @@ func ExampleReceiver_All() {
 	// row: Ann,41 <nil>
 	// row: Bob,17 <nil>
 }
+
+// How many items wait. The end is not one of them.
+func ExampleReceiver_Buffered() {
+	ctx := context.Background()
+	in, out := cocaine.Pipe[string](8)
+	fmt.Println(out.Buffered())
+	_ = in.Send(ctx, "a")
+	_ = in.Send(ctx, "b")
+	_ = in.Close()
+	fmt.Println(out.Buffered())
+	// Output:
+	// 0
+	// 2
+}
+
+// Who has heard enough closes the receiver. Leaving a loop over All does it too.
+func ExampleReceiver_Close() {
+	ctx := context.Background()
+	in, out := cocaine.Pipe[int](1)
+	sent := cocaine.Go(ctx, func(ctx context.Context) (int, error) {
+		for i := 0; ; i++ {
+			if err := in.Send(ctx, i); err != nil {
+				return i, err
+			}
+		}
+	})
+	fmt.Println(out.Recv(ctx))
+	out.Close()
+	_, err := sent.Wait(ctx)
+	fmt.Println(err)
+	// Output:
+	// 0 <nil>
+	// io: read/write on closed pipe
+}

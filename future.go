@@ -21,7 +21,8 @@ type Future[T any] struct{ p *promise[T] }
 //
 // An error that nobody looks at is not lost: when the Future is garbage, it is
 // reported to the logger of ctx (see WithLogger), once, with the place where Go
-// was called. The end of a context is not reported.
+// was called. The end of a context is not reported, and a program that ends before
+// the garbage is collected reports nothing.
 func Go[T any](ctx context.Context, f func(ctx context.Context) (T, error)) *Future[T] {
 	p := newPromise[T](caller())
 	p.start(ctx, f)

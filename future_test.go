@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -179,6 +180,20 @@ func TestContextEndsWithTheFunction(t *testing.T) {
 	}
 }
 
+// The error of a service is there where its future is waited for, as it was sent.
+func TestErrorAtCallSite(t *testing.T) {
+	svc := counter(t)
+	f := cocaine.Go(t.Context(), count(svc, 3))
+	vs, err := f.Wait(patient(t))
+	remote, ok := errors.AsType[*cocaine.Error](err)
+	if !ok || remote.Message != "three is too many" || !strings.HasPrefix(err.Error(), "cannot call counter.notify_every: ") {
+		t.Errorf("got %v", err)
+	}
+	if len(vs) != 3 {
+		t.Errorf("what came before it is %v", vs)
+	}
+}
+
 func TestThen(t *testing.T) {
 	ctx := t.Context()
 	half := func(_ context.Context, v int) (float64, error) { return float64(v) / 2, nil }
@@ -270,9 +285,13 @@ func (c *captured) String() string {
 
 func capture(t *testing.T) *captured {
 	c := &captured{hit: make(chan struct{}, 1)}
-	old := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(c, nil)))
-	t.Cleanup(func() { slog.SetDefault(old) })
+	old, out, flags := slog.Default(), log.Writer(), log.Flags()
+	slog.SetDefault(slog.New(slog.NewTextHandler(c, nil))) // and package log goes there, too
+	t.Cleanup(func() {
+		slog.SetDefault(old)
+		log.SetOutput(out)
+		log.SetFlags(flags)
+	})
 	return c
 }
 
@@ -311,13 +330,13 @@ func TestUnobservedErrorIsLogged(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log := capture(t)
+			logged := capture(t)
 			start()
-			log.collect(t)
+			logged.collect(t)
 			for range 5 {
 				runtime.GC()
 			}
-			got := log.String()
+			got := logged.String()
 			if strings.Count(got, "lost and found") != 1 || !strings.Contains(got, "level=ERROR") {
 				t.Errorf("the log says %q", got)
 			}
@@ -348,7 +367,7 @@ func TestWithLogger(t *testing.T) {
 }
 
 func TestUnobservedErrorOfARunningFunction(t *testing.T) {
-	log := capture(t)
+	logged := capture(t)
 	release := make(chan struct{})
 	func() {
 		cocaine.Go(context.Background(), func(context.Context) (int, error) {
@@ -360,14 +379,14 @@ func TestUnobservedErrorOfARunningFunction(t *testing.T) {
 		runtime.GC() // the future goes, the function runs on
 	}
 	close(release)
-	log.collect(t)
-	if got := log.String(); strings.Count(got, "panic: late") != 1 || !strings.Contains(got, "stack=") {
+	logged.collect(t)
+	if got := logged.String(); strings.Count(got, "panic: late") != 1 || !strings.Contains(got, "stack=") {
 		t.Errorf("the log says %q", got)
 	}
 }
 
 func TestObservedErrorIsNotReported(t *testing.T) {
-	log := capture(t)
+	logged := capture(t)
 	fail := func(context.Context) (int, error) { return 0, errors.New("seen") }
 	func() {
 		_, _ = cocaine.Go(context.Background(), fail).Wait(patient(t))
@@ -378,8 +397,8 @@ func TestObservedErrorIsNotReported(t *testing.T) {
 	}()
 	// A marker shows that the collector has come by.
 	cocaine.Go(context.Background(), func(context.Context) (int, error) { return 0, errors.New("marker") })
-	log.collect(t)
-	if got := log.String(); strings.Contains(got, "seen") || strings.Contains(got, "canceled") {
+	logged.collect(t)
+	if got := logged.String(); strings.Contains(got, "seen") || strings.Contains(got, "canceled") {
 		t.Errorf("the log says %q", got)
 	}
 }

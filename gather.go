@@ -8,8 +8,8 @@ import (
 
 // Gather runs the functions at once and returns their values in the order of the
 // functions. The first error ends the context of the others and is returned, when
-// all have returned: none outlives Gather. Without functions there is nothing to
-// wait for.
+// all have returned: none outlives Gather, and nor does their context. Without
+// functions there is nothing to wait for.
 //
 // A future takes part by its Wait. That gives up when another fails; the future
 // itself runs on.

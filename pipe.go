@@ -23,7 +23,7 @@ type Sender[T any] struct{ p *pipe[T] }
 type Receiver[T any] struct{ p *pipe[T] }
 
 // Send sends a value. It waits while the pipe is full. After either end was closed
-// it returns io.ErrClosedPipe.
+// it returns io.ErrClosedPipe. If ctx has ended, nothing is sent.
 func (s *Sender[T]) Send(ctx context.Context, v T) error {
 	return s.p.push(ctx, Result[T]{Value: v})
 }
