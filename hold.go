@@ -66,11 +66,22 @@ func (h *hold) untilTold() error {
 	for {
 		_, err := h.stream.Recv(context.Background())
 		switch {
+		case err == io.EOF && h.isReleased(): // the answer to that was faster than the end of the stream
+			return h.stream.failed(ErrClosed)
 		case err == io.EOF:
 			return h.stream.failed(errHoldEnded)
 		case err != nil:
 			return err
 		}
+	}
+}
+
+func (h *hold) isReleased() bool {
+	select {
+	case <-h.released:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -115,6 +115,30 @@ func TestPoolControl(t *testing.T) {
 	}
 }
 
+// A service that answers the end at once does not make it a failure.
+func TestPoolControlCloseIsNoFailure(t *testing.T) {
+	r := standin.New(t)
+	m := rpc.NewMux(idl.App, rpc.MuxOptions{})
+	m.Stream("control", func(ctx context.Context, _ *rpc.Call, s *rpc.Stream) error {
+		_, err := s.Recv(ctx)
+		if err == io.EOF {
+			return nil
+		}
+		return err
+	})
+	r.Serve("app", m)
+	client := newClient(t, r)
+	for range 300 {
+		pool, err := client.App("app").Control(patient(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPoolControlRefused(t *testing.T) {
 	s := play(t, "node", idl.NodeService)
 	pool, err := s.client.Node().Control(patient(t), "app")
