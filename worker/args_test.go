@@ -10,7 +10,7 @@ import (
 	"github.com/cocaine/cocaine-go/worker"
 )
 
-func TestCommandLine(t *testing.T) {
+func TestWorkerArgs(t *testing.T) {
 	for _, line := range []string{
 		"--app hello --endpoint /run/s --locator 127.0.0.1:10053 --protocol 1 --uuid U",
 		"--uuid U --protocol 1 --locator 127.0.0.1:10053 --endpoint /run/s --app hello",
@@ -35,7 +35,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
+func TestWorkerOptions(t *testing.T) {
 	for _, o := range []worker.Options{
 		{Heartbeat: 2 * time.Second, Disown: time.Second},
 		{Concurrency: -1},
@@ -53,7 +53,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestNoRuntime(t *testing.T) {
+func TestWorkerNoSocket(t *testing.T) {
 	w, err := worker.FromArgs([]string{"--listen", "none"})
 	if err != nil {
 		t.Fatal(err)

@@ -125,6 +125,9 @@ func (c *call) serve() {
 		return err
 	})
 	returned = true
+	if late := c.late(); late != nil {
+		args, err = nil, late
+	}
 	c.answer(args, err)
 }
 

@@ -165,6 +165,9 @@ func (s *conversation) conclude(err error) {
 	defer s.out.Unlock()
 	if !s.closed {
 		s.closed = true
+		if late := s.late(); late != nil {
+			err = late
+		}
 		s.queue(last(err))
 		return
 	}

@@ -44,7 +44,11 @@ func Handle[In, Out any](w *Worker, event string, f func(ctx context.Context, in
 // HandleStream binds a function that converses with the caller of an event. It is
 // Handle for a HandlerFunc.
 func (w *Worker) HandleStream(event string, f func(ctx context.Context, s *Stream) error, opts ...HandleOption) {
-	w.Handle(event, HandlerFunc(f), opts...)
+	var h Handler
+	if f != nil {
+		h = HandlerFunc(f)
+	}
+	w.Handle(event, h, opts...)
 }
 
 // HandleRaw binds a function that gets the first chunk of a request as it came,
@@ -92,8 +96,12 @@ type valueFunc func(ctx context.Context, r *request, in []byte, out *codec.Buffe
 // it, its requests are served without a Stream.
 type valueHandler struct{ value valueFunc }
 
-// Func makes a Handler of a function of one value, as Handle describes it.
+// Func makes a Handler of a function of one value, as Handle describes it. Of nil
+// it makes nil, which cannot be bound.
 func Func[In, Out any](f func(ctx context.Context, in In) (Out, error)) Handler {
+	if f == nil {
+		return nil
+	}
 	return &valueHandler{func(ctx context.Context, r *request, in []byte, out *codec.Buffer) ([]byte, error) {
 		format, err := r.format()
 		if err != nil {
@@ -113,8 +121,12 @@ func Func[In, Out any](f func(ctx context.Context, in In) (Out, error)) Handler 
 	}}
 }
 
-// Raw makes a Handler of a function of bytes, as HandleRaw describes it.
+// Raw makes a Handler of a function of bytes, as HandleRaw describes it. Of nil it
+// makes nil, which cannot be bound.
 func Raw(f func(ctx context.Context, chunk []byte) ([]byte, error)) Handler {
+	if f == nil {
+		return nil
+	}
 	return &valueHandler{func(ctx context.Context, _ *request, in []byte, out *codec.Buffer) ([]byte, error) {
 		answer, err := f(ctx, append([]byte(nil), in...))
 		if err != nil {

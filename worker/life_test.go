@@ -16,7 +16,7 @@ func beat(heartbeat, disown time.Duration) func(*worker.Options) {
 	return func(o *worker.Options) { o.Heartbeat, o.Disown = heartbeat, disown }
 }
 
-func TestHeartbeats(t *testing.T) {
+func TestHeartbeatCadence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, func(*worker.Worker) {}, beat(0, 0)) // the defaults: 5 s and 30 s
 		start := time.Now()
@@ -31,7 +31,7 @@ func TestHeartbeats(t *testing.T) {
 	})
 }
 
-func TestBusyHandlersDoNotStopTheHeart(t *testing.T) {
+func TestBlockedHandlerKeepsHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		s := play(t, func(w *worker.Worker) {
@@ -92,7 +92,7 @@ func TestTerminateWhenIdle(t *testing.T) {
 
 // Requests under way are finished, new ones are refused, and only then terminate
 // is answered. The heart beats on.
-func TestTerminateDrains(t *testing.T) {
+func TestGracefulTerminate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, func(w *worker.Worker) {
 			worker.Handle(w, "work", func(ctx context.Context, in string) (string, error) {
@@ -226,7 +226,7 @@ func TestDeadlineEndsTheContext(t *testing.T) {
 		why := make(chan error, 1)
 		s := play(t, func(w *worker.Worker) { worker.Handle(w, "wait", obedient(why)) })
 		start := time.Now()
-		s.SendHeaders(cocaine.Headers{{Name: "request_timeout", Value: "\xb8\x0b\x00\x00\x00\x00\x00\x00"}}, 2, invoke, "wait")
+		s.SendHeaders(cocaineTimeout("\xb8\x0b"), 2, invoke, "wait")
 		s.Send(2, write, packed("x"))
 		s.WantError(2, 42, 100)
 		if took := time.Since(start); <-why != context.DeadlineExceeded || took != 3*time.Second {

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/faultnet"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 	"github.com/cocaine/cocaine-go/internal/standin"
@@ -51,6 +52,15 @@ type scene struct {
 // play starts a worker on a connection in memory. Its handshake has been read.
 func play(t *testing.T, bind func(w *worker.Worker), opts ...func(*worker.Options)) *scene {
 	t.Helper()
+	s := launch(t, bind, opts...)
+	s.Want(1, heartbeat, uuid) // the handshake has the same number
+	s.Want(1, heartbeat)
+	return s
+}
+
+// launch is play before anything has been read.
+func launch(t *testing.T, bind func(w *worker.Worker), opts ...func(*worker.Options)) *scene {
+	t.Helper()
 	mine, its := faultnet.Pipe(faultnet.PipeOptions{Buffer: 1 << 20})
 	s := &scene{t: t, result: make(chan error, 1), log: new(logBuffer)}
 	o := worker.Options{
@@ -80,8 +90,6 @@ func play(t *testing.T, bind func(w *worker.Worker), opts ...func(*worker.Option
 			t.Logf("the worker's log:\n%s", s.log)
 		}
 	})
-	s.Want(1, heartbeat, uuid) // the handshake has the same number
-	s.Want(1, heartbeat)
 	return s
 }
 
@@ -167,4 +175,10 @@ func greet(_ context.Context, p person) (greeting, error) {
 		return greeting{}, errors.New("whom?")
 	}
 	return greeting{"hello " + p.Name}, nil
+}
+
+// cocaineTimeout is the header of a deadline: two bytes of milliseconds, the lower
+// one first.
+func cocaineTimeout(ms string) cocaine.Headers {
+	return cocaine.Headers{{Name: "request_timeout", Value: ms + "\x00\x00\x00\x00\x00\x00"}}
 }

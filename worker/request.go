@@ -24,6 +24,7 @@ type request struct {
 	headers  cocaine.Headers
 	began    time.Time
 	deadline time.Time // zero: none; changes before the handler runs, under mu
+	limitAt  time.Time // when the time of the handler is up; zero: never
 
 	older, newer *request // in the run's gate, which guards them
 
@@ -112,18 +113,27 @@ func drop(slots chan struct{}) {
 // called, with what the caller is to get. The returned function stops the clock.
 func (r *request) limit(over func(err error)) (stop func()) {
 	d := r.binding.timeout
+	r.limitAt = time.Now().Add(d)
 	r.mu.Lock()
-	if at := time.Now().Add(d); r.deadline.IsZero() || at.Before(r.deadline) {
-		r.deadline, r.limited = at, true
+	if r.deadline.IsZero() || r.limitAt.Before(r.deadline) {
+		r.deadline, r.limited = r.limitAt, true
 		if r.ctx != nil { // somebody waited for a slot
 			r.bound()
 		}
 	}
 	r.mu.Unlock()
-	t := time.AfterFunc(d, func() {
-		over(cocaine.Errorf(idl.CategoryGeneric, idl.GenericTimeout, "handler of event %q took longer than %v", r.event, d))
-	})
+	t := time.AfterFunc(d, func() { over(r.late()) })
 	return func() { t.Stop() }
+}
+
+// late is what the caller gets when the handler has used up its time, nil while
+// there is some left. A handler that returns because its context has ended is late:
+// whether it or the clock is faster makes no difference.
+func (r *request) late() error {
+	if r.limitAt.IsZero() || time.Now().Before(r.limitAt) {
+		return nil
+	}
+	return cocaine.Errorf(idl.CategoryGeneric, idl.GenericTimeout, "handler of event %q took longer than %v", r.event, r.binding.timeout)
 }
 
 // bound gives the context the deadline. Called with mu held.

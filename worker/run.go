@@ -165,19 +165,18 @@ func (r *run) supervise(ctx context.Context) error {
 	why, draining := bySelf, false
 	told := ctx.Done()
 	var timeUp <-chan time.Time
-	end := time.Now().Add(r.opts.Drain) // of draining, once that has begun
+	var since time.Time // of draining
 	tidy := func() error {
 		if !draining {
-			end = time.Now().Add(r.opts.Drain)
+			return r.tidy(ctx, r.opts.Drain)
 		}
-		return r.tidy(ctx, time.Until(end))
+		return r.tidy(ctx, r.opts.Drain-time.Since(since))
 	}
 	drain := func() {
 		if draining {
 			return
 		}
-		draining, told, timeUp = true, nil, time.After(r.opts.Drain)
-		end = time.Now().Add(r.opts.Drain)
+		draining, since, told, timeUp = true, time.Now(), nil, time.After(r.opts.Drain)
 		r.log.Info("stopping worker", "reason", why.reason, "requests", r.gate.inside())
 		r.gate.close()
 	}

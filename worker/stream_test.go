@@ -133,7 +133,7 @@ func TestStreamEnds(t *testing.T) {
 	s.stop()
 }
 
-func TestRecvObeysItsContext(t *testing.T) {
+func TestRequestReadTimeout(t *testing.T) {
 	ready := make(chan struct{})
 	s := play(t, func(w *worker.Worker) {
 		w.HandleStream("e", func(ctx context.Context, s *worker.Stream) error {
