@@ -548,3 +548,23 @@ func TestRunWaitsForMethods(t *testing.T) {
 		}
 	})
 }
+
+// TestMuxMute: a muted stream ends without a message, and without an error.
+func TestMuxMute(t *testing.T) {
+	m := rpc.NewMux(idl.Unicorn, rpc.MuxOptions{})
+	m.Stream("lock", func(ctx context.Context, c *rpc.Call, s *rpc.Stream) error {
+		s.Mute()
+		if s.Sendable() {
+			t.Error("a muted stream can send")
+		}
+		if err := s.Send(ctx, idl.Write, nil); !errors.Is(err, &rpc.Error{Category: idl.CategoryProtocol, Code: idl.ProtocolClosed}) {
+			t.Errorf("sending on a muted stream: %v", err)
+		}
+		return errors.New("nobody hears this")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		p := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Acceptor: m}})
+		p.Send(1, idl.UnicornLock, "/l")
+		p.WantIdle()
+	})
+}

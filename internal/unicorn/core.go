@@ -2,7 +2,6 @@ package unicorn
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -437,13 +436,17 @@ func (c *core) makeHeld(ctx context.Context, path string, value []byte, k kind) 
 	if err != nil {
 		return nil, err
 	}
-	h := &Held{path: path, c: c, owner: session + "." + rand.Text(), acquired: make(chan struct{}), lost: make(chan struct{})}
+	h := &Held{path: path, c: c, owner: ownerIn(session), acquired: make(chan struct{}), lost: make(chan struct{})}
 	if err := c.t.adopt(h); err != nil {
 		return nil, err
 	}
 	err = c.make(context.WithoutCancel(ctx), path, record{Versioned: versioned(value, 0), kind: k, owner: h.owner})
 	if err == nil {
-		return h, nil
+		var now string
+		if now, err = c.j.session(); err == nil && now == session {
+			return h, nil
+		}
+		err = errExpired // while the node was being made
 	}
 	c.t.disown(h)
 	if !errors.Is(err, ErrNodeExists) {
@@ -506,7 +509,7 @@ func (c *core) background(f func()) bool {
 // when that is done, or when the store is closed.
 func (c *core) discard(path, owner string) {
 	for {
-		err := c.removeOwned(path, owner)
+		err := c.removeOwned(c.life, path, owner)
 		if err == nil || errors.Is(err, ErrNoNode) || errors.Is(err, ErrClosed) || c.life.Err() != nil {
 			return
 		}
@@ -519,14 +522,16 @@ func (c *core) discard(path, owner string) {
 	}
 }
 
-func (c *core) removeOwned(path, owner string) error {
-	if err := c.removing.take(c.life); err != nil {
+// removeOwned removes a node if it is still that of an owner; if not, the error is
+// ErrNoNode.
+func (c *core) removeOwned(ctx context.Context, path, owner string) error {
+	if err := c.removing.take(ctx); err != nil {
 		return err
 	}
 	defer c.removing.give()
-	return c.attempt(c.life, path, func(v view) (uint64, error) {
+	return c.attempt(ctx, path, func(v view) (uint64, error) {
 		if v.owner == owner {
-			return c.j.remove(c.life, path, v.rev)
+			return c.j.remove(ctx, path, v.rev)
 		}
 		return 0, ErrNoNode
 	})

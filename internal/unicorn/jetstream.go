@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,7 +18,7 @@ type JetStream struct {
 	kv      *jetstream.KV
 	watcher *jetstream.Watcher
 	alone   bool
-	lease   *lease // nil if alone
+	lease   *lease // nil if alone, or if the engine is too old for it
 }
 
 var _ Store = (*JetStream)(nil)
@@ -50,7 +48,7 @@ func openJetStream(ctx context.Context, state *jetstream.State, alone bool) (*Je
 	if alone {
 		err = s.removeEphemeral(ctx)
 	} else {
-		err = s.startLease(ctx, state)
+		err = s.openLease(ctx, state)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -62,10 +60,12 @@ func openJetStream(ctx context.Context, state *jetstream.State, alone bool) (*Je
 // store is opened next. Later calls fail with ErrClosed. It may be called more than
 // once.
 func (s *JetStream) Close() error {
-	s.endLease()
 	s.t.end(ErrClosed)
 	s.watcher.Stop()
 	s.end()
+	if s.lease != nil {
+		s.lease.close()
+	}
 	return nil
 }
 
@@ -130,13 +130,8 @@ func (s *JetStream) apply(e jetstream.Event) {
 func (s *JetStream) removeEphemeral(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(removals)
-	left := s.t.ephemeral()
-	for _, path := range slices.Sorted(maps.Keys(left)) {
-		g.Go(func() error {
-			return s.attempt(ctx, path, func(v view) (uint64, error) {
-				return s.j.remove(ctx, path, v.rev)
-			})
-		})
+	for path, owner := range s.t.owners() {
+		g.Go(func() error { return s.removeOwned(ctx, path, owner) })
 	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("cannot remove the ephemeral nodes of an earlier life: %w", err)
@@ -180,6 +175,9 @@ func (s *journalKV) load(ctx context.Context, path string) (record, uint64, erro
 func (s *journalKV) session() (string, error) {
 	if s.alone {
 		return "local", nil
+	}
+	if s.lease == nil {
+		return "", errTooOld
 	}
 	return s.lease.current()
 }

@@ -214,14 +214,14 @@ func (t *tree) end(err error) {
 	t.wake()
 }
 
-// ephemeral lists the places that somebody holds, with their revisions.
-func (t *tree) ephemeral() map[string]uint64 {
+// owners lists the ephemeral nodes there are, by path.
+func (t *tree) owners() map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make(map[string]uint64)
+	all := make(map[string]string)
 	for path, n := range t.nodes {
 		if n.kind != persistent {
-			all[path] = n.rev
+			all[path] = n.owner
 		}
 	}
 	return all
