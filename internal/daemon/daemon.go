@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type Daemon struct {
 	conf  *config.Config
 	log   *slog.Logger
 	stats *rpc.Stats
+	turns *rpc.Turns
 	ports *ports
 	born  time.Time
 	id    string       // the node's uuid
@@ -75,7 +77,8 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Daemon{o: o, conf: o.Config, log: o.Log, stats: new(rpc.Stats), born: time.Now()}
+	d := &Daemon{o: o, conf: o.Config, log: o.Log, stats: new(rpc.Stats), born: time.Now(),
+		turns: rpc.NewTurns(max(1, runtime.GOMAXPROCS(0)/2))} // the other half is for the apps
 	d.ports = newPorts(&o.Config.Network)
 	if err := d.build(ctx); err != nil {
 		return nil, errors.Join(err, d.unwind(ctx))
@@ -141,7 +144,7 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 		Storage: d.store, Publisher: (*publisher)(d), Spooler: d.iso.Spooler(),
 		Isolates:   map[string]isolate.Isolate{"process": d.iso, "legacy_process": d.iso},
 		RuntimeDir: d.conf.Paths.Runtime, Locator: d.workerLocator(locatorService.addr()),
-		Runlist: d.conf.Node.Runlist, Output: d.workerOutput, Session: d.sessions(), Log: d.appLog(),
+		Runlist: d.conf.Node.Runlist, Output: d.workerOutput, Session: d.sessions(), Turns: d.turns, Log: d.appLog(),
 	})
 	if err := d.newServices(); err != nil {
 		return err
@@ -161,13 +164,15 @@ func (d *Daemon) newServices() error {
 	o := d.sessions()
 	big := o // a value of 100 MiB has to fit in a frame
 	big.Limits.MaxFrame = max(big.Limits.MaxFrame, 128<<20)
+	inTurns := d.mux()
+	inTurns.Calls = clientOperations
 	for _, s := range []struct {
 		name  string
 		proto *idl.Protocol
 		a     rpc.Acceptor
 		o     rpc.SessionOptions
 	}{
-		{"storage", idl.Storage, storage.Service(d.store.forClients(), d.mux()), big},
+		{"storage", idl.Storage, storage.Service(d.store, inTurns), big},
 		{"unicorn", idl.Unicorn, unicorn.Service(d.unicorn, d.mux()), o},
 		{"logging", idl.Logging, d.loggingService(), o},
 		{"node", idl.NodeService, d.node.Service(d.mux()), o},
@@ -183,7 +188,7 @@ func (d *Daemon) newServices() error {
 	return nil
 }
 
-func (d *Daemon) mux() rpc.MuxOptions { return rpc.MuxOptions{Log: d.log} }
+func (d *Daemon) mux() rpc.MuxOptions { return rpc.MuxOptions{Log: d.log, Turns: d.turns} }
 
 // sessions are the options of every connection.
 func (d *Daemon) sessions() rpc.SessionOptions {

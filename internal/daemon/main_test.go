@@ -18,7 +18,7 @@ import (
 )
 
 // child says what the test binary is when a test starts it again: a worker of an
-// app, or a runtime.
+// app, a runtime, or hostile peers of one.
 const child = "DAEMON_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 		runWorker()
 	case "runtime":
 		os.Exit(runRuntime())
+	case "hostile":
+		os.Exit(runHostile())
 	}
 	// The race detector has every process linger for a second at its end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")

@@ -16,6 +16,15 @@ const (
 // original, and beside them "release", "health", "expired" and "timeouts" in
 // "requests", and "pid" in "slaves". Floats are rounded up as the original does.
 func (e *Engine) Info(flags int) map[string]any {
+	m, timings := e.snapshot(flags)
+	m["timings"] = timings.shares()
+	m["timings_reversed"] = timings.reversed()
+	return m
+}
+
+// snapshot is what has to be looked at under the lock, which every request needs too:
+// the report without what follows from the timings.
+func (e *Engine) snapshot(flags int) (map[string]any, histogram) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
@@ -34,19 +43,17 @@ func (e *Engine) Info(flags int) map[string]any {
 			"depth_average":    roundUp(e.stats.depth.read(now), 3),
 			"oldest_event_age": e.oldestEvent(now),
 		},
-		"rate":             []any{roundUp(r[0], 3), roundUp(r[1], 3), roundUp(r[2], 3)},
-		"rate_mean":        roundUp(e.stats.rate.mean(now), 3),
-		"timings":          e.timings(),
-		"timings_reversed": e.timingsReversed(),
-		"load":             e.load,
-		"pool":             e.poolInfo(now, flags),
-		"release":          e.o.Release,
-		"health":           e.health(),
+		"rate":      []any{roundUp(r[0], 3), roundUp(r[1], 3), roundUp(r[2], 3)},
+		"rate_mean": roundUp(e.stats.rate.mean(now), 3),
+		"load":      e.load,
+		"pool":      e.poolInfo(now, flags),
+		"release":   e.o.Release,
+		"health":    e.health(),
 	}
 	if flags&InfoManifest != 0 {
 		m["manifest"] = e.o.Manifest.Raw
 	}
-	return m
+	return m, e.stats.timings
 }
 
 func roundUp(v float64, digits int) float64 {
@@ -70,20 +77,22 @@ func (e *Engine) oldestEvent(now instant) int64 {
 	return time.Duration(now - e.queue.first.born).Milliseconds()
 }
 
-func (e *Engine) timings() map[string]any {
+// shares are the times in ms that shares of the requests did not exceed.
+func (h *histogram) shares() map[string]any {
 	m := make(map[string]any)
 	for name, q := range map[string]float64{"50.00%": .5, "75.00%": .75, "90.00%": .9, "95.00%": .95,
 		"98.00%": .98, "99.00%": .99, "99.95%": .9995} {
-		m[name] = roundUp(e.stats.timings.quantile(q), 3)
+		m[name] = roundUp(h.quantile(q), 3)
 	}
 	return m
 }
 
-func (e *Engine) timingsReversed() map[string]any {
+// reversed are the shares of the requests, in percent, that did not exceed times.
+func (h *histogram) reversed() map[string]any {
 	m := make(map[string]any)
 	for name, ms := range map[string]int{"1ms": 1, "2ms": 2, "5ms": 5, "10ms": 10, "20ms": 20, "50ms": 50,
 		"100ms": 100, "500ms": 500, "1000ms": 1000} {
-		m[name] = roundUp(e.stats.timings.below(time.Duration(ms)*time.Millisecond), 2)
+		m[name] = roundUp(h.below(time.Duration(ms)*time.Millisecond), 2)
 	}
 	return m
 }

@@ -25,9 +25,11 @@ func (e *Engine) Lease() Lease { return e.leases.Open() }
 func Service(t Target, o rpc.MuxOptions) *rpc.Mux {
 	m := rpc.NewMux(idl.App, o)
 	m.Raw("enqueue", t)
-	m.Inline("info", func(context.Context, *rpc.Call) ([]byte, error) {
-		doc := t.Info(InfoOverseer)
-		return msgpack.AppendValue(msgpack.AppendArray(nil, 1), doc)
+	report := new(rpc.Shared)
+	m.Inline("info", func(_ context.Context, c *rpc.Call) ([]byte, error) {
+		return report.Answer(c.Arrived, func() ([]byte, error) {
+			return msgpack.AppendValue(msgpack.AppendArray(nil, 1), t.Info(InfoOverseer))
+		})
 	})
 	m.Stream("control", func(ctx context.Context, _ *rpc.Call, s *rpc.Stream) error {
 		return Control(ctx, s, t.Lease())

@@ -44,6 +44,7 @@ type App struct {
 	leases  engine.Leases                 // before current's lock
 	code    codeUse
 	front   front
+	reports [engine.InfoOverseer | engine.InfoManifest | engine.InfoProfile + 1]rpc.Shared // what info answers, by flags
 
 	// Owned by whoever has the turn.
 	engines int  // how many there have been

@@ -80,6 +80,8 @@ type Options struct {
 	Session rpc.SessionOptions
 	// CrashLimit is how many crash records an app keeps. If zero, 100.
 	CrashLimit int
+	// Turns, if not nil, are those of the apps' services; see rpc.MuxOptions.
+	Turns *rpc.Turns
 	// Log receives the life of apps. If nil, nothing is logged.
 	Log *slog.Logger
 }
@@ -244,9 +246,14 @@ func (n *Node) Names() []string {
 func (n *Node) Info(name string, flags int) (map[string]any, error) {
 	a, err := n.App(name)
 	if err != nil {
-		return nil, rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "app %q is not running", name)
+		return nil, unknown(name)
 	}
 	return a.Report(flags), nil
+}
+
+// unknown is what info says of an app that the node does not have.
+func unknown(name string) error {
+	return rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "app %q is not running", name)
 }
 
 // Boot starts what the runlist names, each app on its own, and keeps trying those

@@ -118,11 +118,14 @@ func (n *Node) serveInfo(_ context.Context, c *rpc.Call) ([]byte, error) {
 	if r.Err() != nil {
 		return nil, rpc.BadArgs(c, r.Err())
 	}
-	doc, err := n.Info(app, int(flags&7))
+	a, err := n.App(app)
 	if err != nil {
-		return nil, err
+		return nil, unknown(app)
 	}
-	return msgpack.AppendValue(msgpack.AppendArray(nil, 1), doc)
+	flags %= uint64(len(a.reports))
+	return a.reports[flags].Answer(c.Arrived, func() ([]byte, error) {
+		return msgpack.AppendValue(msgpack.AppendArray(nil, 1), a.Report(int(flags)))
+	})
 }
 
 func (n *Node) serveControl(ctx context.Context, c *rpc.Call, s *rpc.Stream) error {

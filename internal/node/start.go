@@ -81,7 +81,7 @@ func (a *App) launch(rel *release, t tell) (err error) {
 	undo = append(undo, func() error { return e.Stop(canceled()) })
 	a.adopt(rel, e)
 	undo = append(undo, func() error { a.current.Store(nil); return nil })
-	pub, err := a.n.o.Publisher.Open(a.ctx, a.name, engine.Service(a, rpc.MuxOptions{Log: a.log}))
+	pub, err := a.n.o.Publisher.Open(a.ctx, a.name, engine.Service(a, rpc.MuxOptions{Log: a.log, Turns: a.n.o.Turns}))
 	if err != nil {
 		return coded(err, idl.NodePublishFailed)
 	}

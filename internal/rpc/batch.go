@@ -11,6 +11,8 @@ type Batch struct {
 	staged    [stages]stage
 	finishers []Finisher
 	now       time.Time
+	turn      *Turns // in which the reader serves methods now; nil when it does not
+	served    int    // in this turn
 }
 
 // stages is for how many sessions a batch stages frames. A reader that answers more
@@ -88,6 +90,7 @@ func (b *Batch) write() {
 // over its limit, until that session has drained or ended. cancel ends the wait.
 func (b *Batch) flush(cancel <-chan struct{}) {
 	b.write()
+	b.giveTurn()
 	for i, s := range b.full {
 		b.full[i] = nil
 		s.awaitRoom(cancel)

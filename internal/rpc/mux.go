@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
@@ -23,6 +26,7 @@ type Call struct {
 	Headers []hpack.Header
 	Trace   Trace
 	Peer    net.Addr
+	Arrived time.Time // when the call was read, or a little later; before the method began
 
 	echo []byte
 }
@@ -54,6 +58,14 @@ type MuxOptions struct {
 	Authorize func(c *Call) error
 	// Log receives panics and failures of mute methods. If nil, nothing is logged.
 	Log *slog.Logger
+	// Calls bounds the methods that answer once and run at once for all sessions
+	// together. Beyond that each session has one call that waits, its reader waits
+	// with it, and they get their turn in the order they came: a session that asks
+	// much holds up itself. If zero, only SessionOptions.Calls is a bound.
+	Calls int
+	// Turns, if not nil, are taken by the readers of all sessions while they serve
+	// methods that are not raw. All Muxes of a runtime share them.
+	Turns *Turns
 }
 
 type methodKind int
@@ -86,6 +98,7 @@ type Mux struct {
 	log     *slog.Logger
 	methods map[uint64]*method
 	low     [lowMethods]*method // those of methods with small numbers, which are nearly all
+	turns   *semaphore.Weighted // nil unless MuxOptions.Calls
 }
 
 const lowMethods = 32
@@ -96,6 +109,9 @@ func NewMux(p *idl.Protocol, o MuxOptions) *Mux {
 	m := &Mux{proto: p, opts: o, log: o.Log, methods: make(map[uint64]*method)}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Calls > 0 {
+		m.turns = semaphore.NewWeighted(int64(o.Calls))
 	}
 	for i := range p.Messages {
 		e := &method{msg: &p.Messages[i]}
@@ -166,13 +182,19 @@ func (m *Mux) method(id uint64) *method {
 // Accept dispatches the first frame of a channel. It implements Acceptor.
 func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 	e := m.method(f.Type)
+	if e != nil && e.kind == raw && m.opts.Authorize == nil {
+		return e.raw.Accept(b, s, ch, f)
+	}
+	if e != nil && e.kind == inline && s.Err() != nil {
+		return nil // what came before the end of a peer that is gone: nobody takes the answer
+	}
+	if m.opts.Turns != nil {
+		m.opts.Turns.take(b, s.done)
+	}
 	if e == nil || e.kind == unbound {
 		return m.control(b, s, ch, f, e)
 	}
-	if e.kind == raw && m.opts.Authorize == nil {
-		return e.raw.Accept(b, s, ch, f)
-	}
-	c := &Call{Method: e.msg, Args: f.Args, Headers: f.Headers, Peer: s.conn.RemoteAddr()}
+	c := &Call{Method: e.msg, Args: f.Args, Headers: f.Headers, Peer: s.conn.RemoteAddr(), Arrived: b.Now()}
 	if err := c.readFrame(); err != nil {
 		s.noteViolation(ch, badArgs(e.msg.Name, err))
 		return m.refuse(b, s, ch, c, badArgs(e.msg.Name, err))
@@ -258,9 +280,21 @@ func (m *Mux) spawn(s *Session, ch uint64, e *method, c *Call) Receiver {
 	}
 	s.enter(e.kind)
 	s.register(ch, served{st}) // before the goroutine can end and forget it
+	waits := e.kind == unary && m.turns != nil && !m.turns.TryAcquire(1)
+	if waits {
+		s.Pause()
+	}
 	s.wg.Go(func() {
 		defer s.leave(e.kind, st)
 		defer st.abort() // does nothing unless the method ended its goroutine
+		if waits {
+			err := m.turns.Acquire(ctx, 1)
+			s.Resume()
+			if err != nil {
+				st.finish(context.Cause(ctx))
+				return
+			}
+		}
 		m.serve(ctx, e, c, st)
 	})
 	return registered{}
@@ -318,7 +352,7 @@ func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
 		st.finish(m.guardStream(ctx, e, c, st))
 		return
 	}
-	result, err := m.guardUnary(ctx, e, c)
+	result, err := m.once(ctx, e, c)
 	if err == nil && len(result) > st.s.opts.Limits.MaxFrame {
 		err = tooLarge(e)
 	}
@@ -326,9 +360,28 @@ func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
 		st.finish(err)
 		return
 	}
-	st.s.awaitRoom(ctx.Done())
+	st.s.awaitTurn(ctx)
 	_ = st.sendNow(nil, idl.Value, result, st.echo) // fails only when the session is over or the channel was ended with an error
 	st.finished = true
+}
+
+// once runs a method that answers once in its turn, which it gives back.
+func (m *Mux) once(ctx context.Context, e *method, c *Call) (result []byte, err error) {
+	if m.turns != nil {
+		defer m.turns.Release(1)
+	}
+	return m.guardUnary(ctx, e, c)
+}
+
+// awaitTurn waits until an answer may be added to the output. Answers that wait take
+// memory: nothing more is read that would ask for others.
+func (s *Session) awaitTurn(ctx context.Context) {
+	if s.Buffered() <= s.opts.Buffer {
+		return
+	}
+	s.Pause()
+	defer s.Resume()
+	s.awaitRoom(ctx.Done())
 }
 
 // finish sends the last message of a served stream, unless it was sent already.
