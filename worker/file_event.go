@@ -44,13 +44,13 @@ var fileTypes = [16]fs.FileMode{
 	0o12: fs.ModeSymlink, 0o14: fs.ModeSocket,
 }
 
-// FileEvent makes a handler, for HandleStream, of the events that the fs driver of a
-// runtime emits when a file changes. The chunk of such an event is an array of ten
+// FileEvent makes a Handler of the events that the fs driver of a runtime emits when a
+// file changes. The chunk of such an event is an array of ten
 // numbers: mode, inode, device, links, user, group, size, and the times of access,
 // modification and change in seconds.
 //
 // A chunk that is something else is answered with [12, 22], invalid argument.
-func FileEvent(f func(ctx context.Context, info FileInfo) error) func(ctx context.Context, s *Stream) error {
+func FileEvent(f func(ctx context.Context, info FileInfo) error) HandlerFunc {
 	return func(ctx context.Context, s *Stream) error {
 		chunk, err := s.Recv(ctx)
 		if err != nil && err != io.EOF {

@@ -11,8 +11,8 @@ import (
 	"github.com/cocaine/cocaine-go/internal/idl"
 )
 
-// HTTP makes a handler of an event, for HandleStream, of an http.Handler: a router,
-// a file server, a whole application. The event is usually called http:
+// HTTP makes a Handler of an http.Handler: a router, a file server, a whole
+// application. The event is usually called http:
 //
 //	w.HandleStream("http", worker.HTTP(mux))
 //
@@ -39,7 +39,7 @@ import (
 // informational responses (1xx), and Transfer-Encoding, which is the front's. Date is
 // the front's too. A request that is malformed as HTTP is answered with status 400;
 // one that cannot be read at all is answered with [12, 22], invalid argument.
-func HTTP(h http.Handler) func(ctx context.Context, s *Stream) error {
+func HTTP(h http.Handler) HandlerFunc {
 	return func(ctx context.Context, s *Stream) error {
 		q, err := receiveHTTP(ctx, s)
 		if err != nil {
