@@ -8,7 +8,7 @@ import (
 )
 
 // A hold is something at a service that lasts for as long as a channel is open: a
-// lock, a publication, the size of a pool. One goroutine of the client watches the
+// lock, the size of a pool. One goroutine of the client watches the
 // channel until the hold is over, whoever ended it.
 type hold struct {
 	stream   *Stream
@@ -21,12 +21,11 @@ type hold struct {
 // errHoldEnded is the end of a hold that its service did not explain.
 var errHoldEnded = errors.New("service ended it")
 
-// newHold starts to watch a stream that has no context of its own. wait blocks
-// until the hold is over and says why.
-func newHold(c *Client, st *Stream, wait func(h *hold) error) (*hold, error) {
+// newHold starts to watch a stream that has no context of its own.
+func newHold(c *Client, st *Stream) (*hold, error) {
 	h := &hold{stream: st, released: make(chan struct{}), done: make(chan struct{})}
 	watching := c.spawn(func() {
-		h.err = wait(h)
+		h.err = h.end()
 		close(h.done)
 	})
 	if !watching {
@@ -60,9 +59,8 @@ func (h *hold) reason() error {
 	}
 }
 
-// untilTold waits for the last word of a service that keeps its half of the
-// channel open.
-func (h *hold) untilTold() error {
+// end waits for the last word of the service and says why the hold is over.
+func (h *hold) end() error {
 	for {
 		_, err := h.stream.Recv(context.Background())
 		switch {
@@ -82,17 +80,6 @@ func (h *hold) isReleased() bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// untilLost waits for the end of a connection to a service whose half of the
-// channel is over.
-func (h *hold) untilLost() error {
-	select {
-	case <-h.released:
-		return h.stream.failed(ErrClosed)
-	case <-h.stream.link.session.Done():
-		return h.stream.failed(h.stream.link.lost())
 	}
 }
 

@@ -3,6 +3,7 @@ package cocaine_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/locator/ring"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/standin"
 )
 
 // TestLocatorMethods holds each method of the locator to its frames.
@@ -181,17 +184,13 @@ func TestPublish(t *testing.T) {
 	if r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	if r.Value.Name() != "db" || r.Value.Err() != nil {
-		t.Errorf("%q, %v", r.Value.Name(), r.Value.Err())
+	if r.Value.Name() != "db" {
+		t.Errorf("the service is called %q", r.Value.Name())
 	}
 	for range 2 {
 		if err := r.Value.Close(); err != nil {
 			t.Error(err)
 		}
-	}
-	await(t, r.Value.Done(), "the end")
-	if !errors.Is(r.Value.Err(), cocaine.ErrClosed) {
-		t.Errorf("the end is %v", r.Value.Err())
 	}
 	s.Want(1, idl.LocatorDiscard)
 }
@@ -234,38 +233,91 @@ func TestPublishNeedsNumericEndpoints(t *testing.T) {
 	s.wantBytes(t, "")
 }
 
-func TestLostPublication(t *testing.T) {
-	s := play(t, "locator", idl.Locator)
-	got := background(func() (*cocaine.Publication, error) {
-		return s.client.Locator().Publish(patient(t), cocaine.Resolution{Name: "db"})
+// publisher is a locator that notes who publishes, and who stops to. The first
+// refusals of them are refused.
+func publisher(t *testing.T, refusals int) (l *standin.Service, published, withdrawn chan string) {
+	published, withdrawn = make(chan string, 10), make(chan string, 10)
+	m := rpc.NewMux(idl.Locator, rpc.MuxOptions{})
+	m.Stream("publish", func(ctx context.Context, c *rpc.Call, s *rpc.Stream) error {
+		args := c.Reader()
+		name := args.String()
+		if refusals--; refusals >= 0 {
+			return rpc.Errorf(idl.CategoryLocator, idl.LocatorAlreadyPublished, "it is published")
+		}
+		published <- name
+		if err := s.Send(ctx, idl.Value, nil); err != nil {
+			return err
+		}
+		if m, err := s.Recv(ctx); err == nil && m.Type == idl.LocatorDiscard {
+			withdrawn <- name
+		}
+		return nil
 	})
-	s.Want(1, idl.LocatorPublish, "db", []any{})
-	s.Send(1, idl.Value)
-	r := await(t, got, "the publication")
-	if r.Err != nil {
-		t.Fatal(r.Err)
+	return standin.Listen(t, m), published, withdrawn
+}
+
+// A publication moves on to another locator, and is told to it until it takes it.
+func TestPublicationIsKept(t *testing.T) {
+	first, published, withdrawn := publisher(t, 0)
+	second, publishedAgain, withdrawnThere := publisher(t, 3)
+	client, err := cocaine.New(cocaine.Options{Locators: []string{first.Addr(), second.Addr()}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.Close()
-	await(t, r.Value.Done(), "the loss")
-	if !errors.Is(r.Value.Err(), cocaine.ErrDisconnected) || !errors.Is(r.Value.Close(), cocaine.ErrDisconnected) {
-		t.Errorf("got %v", r.Value.Err())
+	defer client.Close()
+	ctx, cancel := context.WithCancel(patient(t))
+	p, err := client.Locator().Publish(ctx, cocaine.Resolution{Name: "db", Endpoints: []string{"10.0.0.7:5432"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel() // means nothing to it any more
+	await(t, published, "the publication")
+	first.Stop()
+	await(t, publishedAgain, "the publication at another locator")
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	await(t, withdrawnThere, "the withdrawal")
+	if len(withdrawn) > 0 || len(published) > 0 || len(publishedAgain) > 0 {
+		t.Error("it was published or withdrawn once more")
+	}
+}
+
+// Close ends the attempts to publish again.
+func TestPublicationIsGivenUp(t *testing.T) {
+	l, published, _ := publisher(t, 0)
+	client, err := cocaine.New(cocaine.Options{Locators: []string{l.Addr()}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	p, err := client.Locator().Publish(patient(t), cocaine.Resolution{Name: "db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, published, "the publication")
+	l.Stop()
+	if err := p.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestPublicationEndsWithTheClient(t *testing.T) {
-	s := play(t, "locator", idl.Locator)
-	got := background(func() (*cocaine.Publication, error) {
-		return s.client.Locator().Publish(patient(t), cocaine.Resolution{Name: "db"})
-	})
-	s.Want(1, idl.LocatorPublish, "db", []any{})
-	s.Send(1, idl.Value)
-	r := await(t, got, "the publication")
-	if r.Err != nil {
-		t.Fatal(r.Err)
+	l, published, _ := publisher(t, 0)
+	client, err := cocaine.New(cocaine.Options{Locators: []string{l.Addr()}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.client.Close()
-	await(t, r.Value.Done(), "the end")
-	if err := r.Value.Close(); err != nil {
+	p, err := client.Locator().Publish(patient(t), cocaine.Resolution{Name: "db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, published, "the publication")
+	client.Close()
+	if err := p.Close(); err != nil {
 		t.Error(err)
+	}
+	if _, err := client.Locator().Publish(patient(t), cocaine.Resolution{Name: "db"}); !errors.Is(err, cocaine.ErrClosed) {
+		t.Errorf("published by a closed client: %v", err)
 	}
 }

@@ -1,6 +1,9 @@
 package cocaine
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // PoolControl has the say in the size of an app's pool for as long as it is open.
 // Of several the one that spoke last does. Node.Control and App.Control open one.
@@ -11,7 +14,7 @@ func openControl(ctx context.Context, s *Service, args ...any) (*PoolControl, er
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHold(s.conn.client, st, (*hold).untilTold)
+	h, err := newHold(s.conn.client, st)
 	if err != nil {
 		return nil, err
 	}
@@ -21,6 +24,9 @@ func openControl(ctx context.Context, s *Service, args ...any) (*PoolControl, er
 // Resize sets how many workers the pool has. 0 leaves it to the load again, as
 // Close does. There is no answer: Done tells of an app that cannot be controlled.
 func (c *PoolControl) Resize(ctx context.Context, workers int) error {
+	if workers < 0 {
+		return fmt.Errorf("cannot resize pool: %d workers", workers)
+	}
 	return c.hold.stream.Send(ctx, workers)
 }
 

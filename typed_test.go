@@ -96,6 +96,9 @@ func TestPoolControl(t *testing.T) {
 				}
 				s.Want(1, idl.Write, n)
 			}
+			if err := pool.Resize(ctx, -1); err == nil {
+				t.Error("a pool of -1 workers")
+			}
 			cancel() // means nothing to it any more
 			if err := pool.Resize(patient(t), 3); err != nil || pool.Err() != nil {
 				t.Error(err, pool.Err())

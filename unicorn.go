@@ -30,7 +30,7 @@ var (
 	ErrNodeExists error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornNodeExists}
 	// ErrHasChildren is the refusal to read a node that has children.
 	ErrHasChildren error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornHasChildren}
-	// ErrVersionMismatch is the refusal to remove a node whose version is another.
+	// ErrVersionMismatch is the refusal to change a node whose version is another.
 	ErrVersionMismatch error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornVersionMismatch}
 )
 
@@ -168,7 +168,7 @@ func (u Unicorn) lock(ctx context.Context, path, method string, args ...any) (*L
 		}
 		return nil, err
 	}
-	h, err := newHold(u.service.conn.client, st, (*hold).untilTold)
+	h, err := newHold(u.service.conn.client, st)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package clientgen
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ func plan(r *cocaine.Resolution, o Options) (*file, error) {
 	if len(methods) == 0 {
 		return nil, ErrNoMethods
 	}
+	slices.SortFunc(methods, func(a, b cocaine.Method) int { return cmp.Compare(a.ID, b.ID) })
 	f := &file{pkg: o.Package, typ: o.Type, service: r.Name, version: r.Version}
 	p := protocolOf(r.Name, methods)
 	if p != nil {
