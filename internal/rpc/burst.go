@@ -28,7 +28,7 @@ func (s *Session) Queue(channel uint64, frames ...Outgoing) (waiting int, err er
 		return 0, s.err
 	}
 	for i := range frames {
-		s.out.append(channel, frames[i].Type, frames[i].Args, nil)
+		s.emit(channel, frames[i].Type, frames[i].Args, nil)
 	}
 	return s.out.size, nil
 }

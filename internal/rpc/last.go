@@ -153,15 +153,30 @@ func (s *Session) SendLast(b *Batch, channel uint64, args, headers, closeHeaders
 	if s.err != nil {
 		return s.err
 	}
-	s.out.appendLast(channel, args, headers, closeHeaders)
+	s.emitLast(channel, args, headers, closeHeaders)
 	s.out.touch(b)
 	return nil
+}
+
+// emitLast appends a write and the close behind it in the language of the peer.
+// Called with mu held.
+func (s *Session) emitLast(channel uint64, args, headers, closeHeaders []byte) {
+	if s.dialect != nil {
+		s.emit(channel, idl.Write, args, headers)
+		s.emit(channel, idl.Close, nil, closeHeaders)
+		return
+	}
+	s.out.appendLast(channel, args, headers, closeHeaders)
 }
 
 // StageLast is SendLast for the last frames of a channel, after which nobody sends
 // anything on it any more. They go to the session with the batch, which costs
 // nothing for each of them. A session that has ended drops them.
 func (s *Session) StageLast(b *Batch, channel uint64, args, headers, closeHeaders []byte) {
+	if s.dialect != nil { // it is that of a channel that was opened before
+		_ = s.SendLast(b, channel, args, headers, closeHeaders)
+		return
+	}
 	if st := b.stage(s); st != nil {
 		st.appendLast(channel, args, headers, closeHeaders)
 		return
@@ -179,8 +194,8 @@ func (s *Session) OpenLast(b *Batch, r Receiver, typ uint64, args, headers, chun
 		return 0, err
 	}
 	s.put(id, r)
-	s.out.append(id, typ, args, headers)
-	s.out.appendLast(id, chunk, echo, echo)
+	s.emit(id, typ, args, headers)
+	s.emitLast(id, chunk, echo, echo)
 	s.out.touch(b)
 	return id, nil
 }

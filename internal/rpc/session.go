@@ -50,6 +50,11 @@ type SessionOptions struct {
 	// Acceptor takes the channels that the peer opens. Without one the peer may
 	// open none, as suits a pure client.
 	Acceptor Acceptor
+	// Recognise tells from the first bytes of the peer which Dialect it speaks, nil
+	// for that of this package. wire.ErrShort asks for more of them; any other error
+	// ends the session. Nothing may be sent before the peer has. If nil, peers speak
+	// that of this package.
+	Recognise func(buf []byte) (Dialect, error)
 	// Buffer is the number of bytes of output beyond which those who feed the
 	// session have to wait. If zero, 4 MiB.
 	Buffer int
@@ -149,20 +154,24 @@ type Session struct {
 	resume chan struct{}  // closed when pauses drops to 0; nil when nobody waits
 	closed [recent]uint64 // closed[id%recent] == id: closed a short while ago
 
+	dialect Dialect // of the peer, nil for the ordinary one; set by the reader before it hands on anything
+	scratch []byte
+
 	blocked atomic.Bool  // the reader waits for a session that it feeds
 	pauses  atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
 
 	_ cacheLine // what follows is written by the reader alone, for every frame
 
 	// Owned by the reader goroutine.
-	scanner wire.Scanner
-	headers hpack.Table
-	hdrs    []hpack.Header
-	frame   Frame
-	chunk   Frame  // behind frame, in acceptWhole
-	frames  uint64 // handled and not yet counted
-	start   int    // of frame in buf
-	cur     current
+	scanner    wire.Scanner
+	headers    hpack.Table
+	hdrs       []hpack.Header
+	frame      Frame
+	chunk      Frame  // behind frame, in acceptWhole
+	frames     uint64 // handled and not yet counted
+	start      int    // of frame in buf
+	recognised bool   // dialect is set
+	cur        current
 	// finished is what closed is, for channels that ended because of a frame.
 	finished [recent]uint64
 	buf      []byte
@@ -341,6 +350,19 @@ func (s *Session) drainInput() bool {
 		s.opts.Stats.FramesIn.Add(s.frames)
 		s.frames = 0
 	}()
+	if s.opts.Recognise != nil && !s.recognised && s.r < s.w {
+		known, err := s.recognise()
+		if err != nil {
+			s.malformed(err)
+			return false
+		}
+		if !known {
+			return true
+		}
+	}
+	if s.dialect != nil {
+		return s.drainForeign()
+	}
 	for s.r < s.w {
 		if s.pauses.Load() > 0 && !s.settle() {
 			return false
@@ -637,7 +659,7 @@ func (s *Session) enqueueFirst(b *Batch, r Receiver, typ uint64, args, headers [
 	if r != nil {
 		s.put(id, r)
 	}
-	s.out.append(id, typ, args, headers)
+	s.emit(id, typ, args, headers)
 	s.out.touch(b)
 	return id, nil
 }
@@ -672,7 +694,7 @@ func (s *Session) enqueue(b *Batch, channel, typ uint64, args, headers []byte) e
 	if s.err != nil {
 		return s.err
 	}
-	s.out.append(channel, typ, args, headers)
+	s.emit(channel, typ, args, headers)
 	s.out.touch(b)
 	return nil
 }

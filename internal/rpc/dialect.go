@@ -1,0 +1,96 @@
+package rpc
+
+import (
+	"errors"
+
+	"github.com/cocaine/cocaine-go/internal/wire"
+)
+
+// A Dialect is another encoding of the conversations that sessions have: that of an
+// older generation of clients or workers. It turns each message of the peer into the
+// frames that it stands for, and each frame of this side into what the peer
+// understands. Everything else about a session - channels, back-pressure, limits,
+// its end - is the same, so Acceptors and Receivers need not know.
+//
+// A Dialect belongs to one session. Next is called by the session's reader, Append
+// under the session's lock, so they may run at the same time; Append must not call
+// the session.
+type Dialect interface {
+	// Next reads the message at the start of buf and returns its size and the
+	// frames it stands for, in order; there may be none. They, and what they refer
+	// to, are valid until the next call. wire.ErrShort asks for a buffer that
+	// begins with the same bytes and is longer; any other error ends the session.
+	//
+	// Channels that the frames open have numbers above all before them.
+	Next(buf []byte) (n int, frames []wire.Frame, err error)
+	// Append adds to dst what a frame of this side is to the peer, which may be
+	// nothing. The arguments are whole msgpack arrays.
+	Append(dst []byte, channel, typ uint64, args, headers []byte) []byte
+}
+
+// recognise asks once which dialect the peer speaks. It returns false while the
+// bytes that are there do not say.
+func (s *Session) recognise() (known bool, err error) {
+	d, err := s.opts.Recognise(s.buf[s.r:s.w])
+	if errors.Is(err, wire.ErrShort) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	s.dialect = d
+	s.mu.Unlock()
+	s.recognised = true
+	return true, nil
+}
+
+// drainForeign is drainInput for a session whose peer speaks a dialect.
+func (s *Session) drainForeign() bool {
+	for s.r < s.w {
+		if s.pauses.Load() > 0 && !s.settle() {
+			return false
+		}
+		n, frames, err := s.dialect.Next(s.buf[s.r:s.w])
+		if err != nil {
+			if errors.Is(err, wire.ErrShort) {
+				return true
+			}
+			s.malformed(err)
+			return false
+		}
+		s.r += n
+		s.frames += uint64(len(frames))
+		for _, f := range frames {
+			if !s.dispatch(f) {
+				return false
+			}
+		}
+		if len(s.batch.full) > 0 && !s.settle() {
+			return false
+		}
+	}
+	return true
+}
+
+// emit appends a frame in the language of the peer. Called with mu held.
+func (s *Session) emit(channel, typ uint64, args, headers []byte) {
+	if s.dialect == nil {
+		s.out.append(channel, typ, args, headers)
+		return
+	}
+	if args == nil {
+		args = emptyArray
+	}
+	if headers == nil {
+		headers = emptyArray
+	}
+	s.scratch = s.dialect.Append(s.scratch[:0], channel, typ, args, headers)
+	if len(s.scratch) > 0 {
+		s.out.begin(1)
+		s.out.put(s.scratch)
+	}
+	if cap(s.scratch) > largeChunk {
+		s.scratch = nil
+	}
+}

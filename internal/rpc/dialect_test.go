@@ -1,0 +1,125 @@
+package rpc_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
+	"github.com/cocaine/cocaine-go/internal/wire"
+)
+
+// An envelope is a dialect for tests: a length, then the frame, whose close comes
+// with it. This side's frames get a length too, but for errors, which it has not.
+type envelope struct{ frames []wire.Frame }
+
+func (e *envelope) Next(buf []byte) (int, []wire.Frame, error) {
+	if buf[0] == 0xff {
+		return 0, nil, errors.New("bad envelope")
+	}
+	n := 1 + int(buf[0])
+	if len(buf) < n {
+		return 0, nil, wire.ErrShort
+	}
+	e.frames = e.frames[:0]
+	if n > 1 {
+		f, _, err := wire.Parse(buf[1:n], wire.Limits{})
+		if err != nil {
+			return 0, nil, err
+		}
+		e.frames = append(e.frames, f, wire.Frame{Channel: f.Channel, Type: idl.Close, Args: []byte{0x90}})
+	}
+	return n, e.frames, nil
+}
+
+func (e *envelope) Append(dst []byte, channel, typ uint64, args, headers []byte) []byte {
+	if typ == idl.Error {
+		return dst
+	}
+	f := wire.AppendFrame(nil, wire.Frame{Channel: channel, Type: typ, Args: args, Headers: headers})
+	return append(append(dst, byte(len(f))), f...)
+}
+
+func recogniseEnvelope(buf []byte) (rpc.Dialect, error) {
+	switch {
+	case buf[0] != 0: // the first message of the dialect is empty
+		return nil, nil
+	case len(buf) < 2:
+		return nil, wire.ErrShort
+	}
+	return new(envelope), nil
+}
+
+func enveloped(frames ...[]byte) []byte {
+	out := []byte{0}
+	for _, f := range frames {
+		out = append(append(out, byte(len(f))), f...)
+	}
+	return out
+}
+
+// echoLast answers the end of a request.
+type echoLast struct{}
+
+func (e *echoLast) Accept(_ *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	return recvFunc(func(b *rpc.Batch, f *rpc.Frame) bool {
+		_ = s.Send(b, channel, idl.Error, nil, nil)
+		_ = s.SendLast(b, channel, []byte{0x91, 0xa1, 'a'}, nil, nil)
+		s.StageLast(b, channel, []byte{0x91, 0xa1, 'b'}, nil, nil)
+		_ = s.SendAll(channel, rpc.Outgoing{Type: 7})
+		return true
+	})
+}
+
+type recvFunc func(*rpc.Batch, *rpc.Frame) bool
+
+func (f recvFunc) Receive(b *rpc.Batch, fr *rpc.Frame) bool { return f(b, fr) }
+func (f recvFunc) Lost(*rpc.Batch, error)                   {}
+
+// A peer that speaks a dialect is understood and answered in it, however its bytes
+// are cut; one that does not is not disturbed.
+func TestDialect(t *testing.T) {
+	input := enveloped(frame(1, idl.Write, "x"), frame(2, idl.Write, "y"))
+	var want []byte
+	d := new(envelope)
+	for _, channel := range []uint64{1, 2} {
+		for _, x := range []string{"a", "b"} {
+			want = d.Append(want, channel, idl.Write, []byte{0x91, 0xa1, x[0]}, []byte{0x90})
+			want = d.Append(want, channel, idl.Close, []byte{0x90}, []byte{0x90})
+		}
+		want = d.Append(want, channel, 7, []byte{0x90}, []byte{0x90})
+	}
+	for at := range len(input) {
+		bubble(t, rpc.SessionOptions{Acceptor: &echoLast{}, Recognise: recogniseEnvelope}, func(t *testing.T, p *rpctest.Peer) {
+			if at > 0 {
+				p.Write(input[:at])
+				synctest.Wait()
+			}
+			p.Write(input[at:])
+			got := make([]byte, len(want))
+			for n := 0; n < len(got); {
+				m, err := p.Conn().Read(got[n:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				n += m
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("cut at %d: got %q\nwant %q", at, got, want)
+			}
+		})
+	}
+	bubble(t, rpc.SessionOptions{Acceptor: kindMux(rpc.MuxOptions{}), Recognise: recogniseEnvelope}, func(t *testing.T, p *rpctest.Peer) {
+		p.Send(1, kindInline, "x")
+		p.Want(1, idl.Value, "x")
+	})
+	for _, bad := range []string{"\x00\xff", "\x00\x01\xc1"} {
+		bubble(t, rpc.SessionOptions{Acceptor: &echoLast{}, Recognise: recogniseEnvelope}, func(t *testing.T, p *rpctest.Peer) {
+			p.Write([]byte(bad))
+			p.WantClosed()
+		})
+	}
+}
