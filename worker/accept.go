@@ -46,11 +46,14 @@ func (r *run) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame)
 		request: request{run: r, binding: bound, channel: channel, event: name},
 		wake:    make(chan struct{}, 1),
 	}
+	c.stream.c = c
 	if !c.begin(f, b.Now()) {
 		r.refuse(b, channel, errStopped)
 		return rejected{}
 	}
-	r.crew.add(c)
+	if _, c.patient = bound.handler.(*valueHandler); !c.patient {
+		r.crew.add(c)
+	}
 	return c
 }
 

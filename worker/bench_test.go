@@ -39,16 +39,25 @@ func newCrowd(conn net.Conn, event, chunk string) *crowd {
 	}
 }
 
-// ask appends n requests and sends them.
+// ask sends n requests with one write.
 func (c *crowd) ask(n int) error {
-	c.out = c.out[:0]
+	c.append(n)
+	return c.send()
+}
+
+// append makes requests that send sends.
+func (c *crowd) append(n int) {
 	for range n {
 		c.channel++
 		c.out = wire.AppendFrame(c.out, wire.Frame{Channel: c.channel, Type: invoke, Args: c.invocation})
 		c.out = wire.AppendFrame(c.out, wire.Frame{Channel: c.channel, Type: write, Args: c.chunk})
 		c.out = wire.AppendFrame(c.out, wire.Frame{Channel: c.channel, Type: closing})
 	}
+}
+
+func (c *crowd) send() error {
 	_, err := c.conn.Write(c.out)
+	c.out = c.out[:0]
 	return err
 }
 
@@ -123,6 +132,10 @@ func BenchmarkAnswers(b *testing.B) {
 		{"typed", func(w *worker.Worker) { worker.Handle(w, "greet", typed) }},
 		{"bytes", func(w *worker.Worker) {
 			w.HandleRaw("greet", func(_ context.Context, in []byte) ([]byte, error) { return in, nil })
+		}},
+		{"middleware", func(w *worker.Worker) {
+			w.Use(func(next worker.Handler) worker.Handler { return worker.HandlerFunc(next.Serve) })
+			worker.Handle(w, "greet", typed)
 		}},
 		{"stream", func(w *worker.Worker) { w.HandleStream("greet", echo) }},
 	} {

@@ -32,6 +32,7 @@ var errNotReading = errors.New("handler does not read its input")
 // locks of their own, so that a send that waits holds up no receive.
 type conversation struct {
 	request
+	stream Stream // what the handler sees
 
 	wake chan struct{} // has a token when what follows changed
 
@@ -44,7 +45,11 @@ type conversation struct {
 
 	out     sync.Mutex // guards the handler's half, and keeps its chunks in order
 	closed  bool
-	expired bool // the limit of the handler's time closed it
+	expired bool          // the limit of the handler's time closed it
+	value   []byte        // the answer of a handler of one value, not sent yet; in buf
+	buf     *codec.Buffer // nil without a value
+
+	patient bool // the handler starts with the first frame behind invoke; the reader's
 }
 
 var _ rpc.Receiver = (*conversation)(nil)
@@ -94,12 +99,56 @@ func (s *conversation) sendArgs(ctx context.Context, args []byte) error {
 	s.out.Lock()
 	defer s.out.Unlock()
 	if s.closed {
-		return fmt.Errorf("cannot send chunk: %w", io.ErrClosedPipe)
+		return errClosed()
 	}
+	s.sendValue()
 	if s.run.session.SendAll(s.channel, rpc.Outgoing{Type: idl.Write, Args: args}) != nil {
 		return fmt.Errorf("cannot send chunk: %w", cocaine.ErrDisconnected)
 	}
 	return nil
+}
+
+func errClosed() error { return fmt.Errorf("cannot send chunk: %w", io.ErrClosedPipe) }
+
+// hold keeps the arguments of a chunk until the middleware around the handler has
+// returned, so that it leaves with the end of the stream or, should the middleware
+// make an error of it, not at all.
+func (s *conversation) hold(args []byte, buf *codec.Buffer) error {
+	s.out.Lock()
+	defer s.out.Unlock()
+	switch {
+	case len(args) > s.run.opts.MaxChunk:
+		buf.Free()
+		return tooLarge(len(args), s.run.opts.MaxChunk)
+	case s.closed:
+		buf.Free()
+		return errClosed()
+	}
+	s.sendValue() // middleware called its handler twice
+	s.value, s.buf = args, buf
+	return nil
+}
+
+func (s *conversation) holds() bool {
+	s.out.Lock()
+	defer s.out.Unlock()
+	return s.buf != nil
+}
+
+// sendValue queues the value that is held. Called with out held.
+func (s *conversation) sendValue() {
+	if s.buf != nil {
+		s.queue(rpc.Outgoing{Type: idl.Write, Args: s.value})
+		s.dropValue()
+	}
+}
+
+// dropValue forgets the value that is held. Called with out held.
+func (s *conversation) dropValue() {
+	if s.buf != nil {
+		s.buf.Free()
+		s.value, s.buf = nil, nil
+	}
 }
 
 // endSend ends the handler's half. The first end is the one that counts.
@@ -109,11 +158,23 @@ func (s *conversation) endSend(err error) error {
 	if s.closed {
 		return nil
 	}
-	s.closed = true
-	if s.run.session.SendAll(s.channel, last(err)) != nil {
+	s.finish(err)
+	s.run.session.Flush()
+	if s.run.session.Err() != nil {
 		return fmt.Errorf("cannot close stream: %w", cocaine.ErrDisconnected)
 	}
 	return nil
+}
+
+// finish queues the end of the handler's half, and before it the value that is
+// held; an error takes its place. Called with out held.
+func (s *conversation) finish(err error) {
+	if err == nil {
+		s.sendValue()
+	}
+	s.dropValue()
+	s.closed = true
+	s.queue(last(err))
 }
 
 // isClosed reports whether the handler's half is over.
@@ -151,7 +212,7 @@ func (s *conversation) serve() {
 		s.conclude(err)
 		s.end(context.Canceled)
 	}()
-	err = s.guard(func() error { return s.binding.stream.Serve(&s.request, &Stream{s}) })
+	err = s.guard(func() error { return s.binding.stream.Serve(&s.request, &s.stream) })
 }
 
 // conclude ends both halves on this side. What the caller still sends is dropped
@@ -161,14 +222,16 @@ func (s *conversation) conclude(err error) {
 	s.over = true
 	s.drop()
 	s.in.Unlock()
+	if s.holds() {
+		_ = s.run.session.AwaitRoom(s.run.base) // when the worker must stop, the answer goes out all the same
+	}
 	s.out.Lock()
 	defer s.out.Unlock()
 	if !s.closed {
-		s.closed = true
 		if late := s.late(); late != nil {
 			err = late
 		}
-		s.queue(last(err))
+		s.finish(err)
 		return
 	}
 	if err != nil && !s.expired {
@@ -178,6 +241,15 @@ func (s *conversation) conclude(err error) {
 
 // Receive takes a frame of the caller's half. It implements rpc.Receiver.
 func (s *conversation) Receive(_ *rpc.Batch, f *rpc.Frame) (done bool) {
+	done = s.receive(f)
+	if s.patient {
+		s.patient = false
+		s.run.crew.add(s)
+	}
+	return done
+}
+
+func (s *conversation) receive(f *rpc.Frame) (done bool) {
 	switch f.Type {
 	case idl.Write:
 		s.push(f)
@@ -200,6 +272,10 @@ func (s *conversation) Lost(_ *rpc.Batch, err error) {
 	cause := gone(err)
 	s.end(cause)
 	s.finishInput(cause)
+	if s.patient {
+		s.patient = false
+		s.run.gate.leave(&s.request)
+	}
 }
 
 func (s *conversation) push(f *rpc.Frame) {

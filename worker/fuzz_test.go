@@ -21,6 +21,8 @@ func FuzzInput(f *testing.F) {
 	f.Add([]byte("\x94\x01\x00\x90\x90\x94\x01\x01\x92\x0b\xa4stop\x90"))
 	f.Add([]byte("\x94\x02\x00\x91\xa5greet\x91\x93\xc2\xafrequest_timeout\xa8\x01\x00\x00\x00\x00\x00\x00\x00\x94\x02\x02\x90\x90"))
 	f.Add([]byte("\x94\x02\x00\x91\xa5greet\x91\x93\xc2\xaccontent-type\xb0application/json\x94\x02\x00\x91\xa2{}\x90"))
+	f.Add([]byte("\x94\x02\x00\x91\xa3raw\x90\x94\x02\x00\x91\xa1x\x90\x94\x02\x02\x90\x90\x94\x03\x00\x91\xa3raw\x90\x94\x03\x02\x90\x90"))
+	f.Add([]byte("\x94\x02\x00\x91\xa7wrapped\x90\x94\x02\x00\x91\xa1\x80\x90\x94\x02\x02\x90\x90\x94\x03\x00\x91\xa1?\x90\x94\x03\x00\x91\xa1x\x90\x94\x03\x01\x92\x92\x05\x02\xa1e\x90"))
 	f.Fuzz(func(t *testing.T, input []byte) {
 		mine, its := faultnet.Pipe(faultnet.PipeOptions{})
 		w, err := worker.New(worker.Options{
@@ -33,6 +35,12 @@ func FuzzInput(f *testing.F) {
 		}
 		worker.Handle(w, "greet", greet)
 		w.HandleStream("echo", echo)
+		w.HandleRaw("raw", func(_ context.Context, in []byte) ([]byte, error) { return in, nil }, worker.Limit(1), worker.Timeout(time.Hour))
+		worker.Handle(w, "wrapped", greet, worker.With(worker.Recover()))
+		w.HandleDefault(worker.HandlerFunc(func(ctx context.Context, s *worker.Stream) error {
+			_, err := io.Copy(s.Writer(ctx), s.Reader(ctx))
+			return err
+		}))
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)

@@ -155,10 +155,10 @@ func (h *valueHandler) Serve(ctx context.Context, s *Stream) error {
 		return err
 	}
 	out := codec.NewBuffer()
-	defer out.Free()
 	args, err := h.value(ctx, &s.c.request, chunk, out)
 	if err != nil {
+		out.Free()
 		return err
 	}
-	return s.c.sendArgs(ctx, args)
+	return s.c.hold(args, out)
 }

@@ -4,7 +4,9 @@ import "context"
 
 // A Middleware makes a handler of the next one: it does something before, after or
 // in place of it. It works for handlers of every kind; to those of one value it
-// shows a stream whose one chunk is the value.
+// shows a stream whose one chunk is the value. The answer of such a handler is sent
+// when the outermost middleware returns, and an error that it returns takes the
+// answer's place.
 //
 // A middleware that wants its handler to see something passes on a context made of
 // the one it got. One that receives from the stream takes the chunk from its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -211,6 +212,61 @@ func TestMiddleware(t *testing.T) {
 		}
 		s.stop()
 	}
+}
+
+// What middleware does around a handler of one value, the caller sees in order.
+func TestMiddlewareAndValues(t *testing.T) {
+	after := func(f func(ctx context.Context, s *worker.Stream, next worker.Handler) error) worker.HandleOption {
+		return worker.With(func(next worker.Handler) worker.Handler {
+			return worker.HandlerFunc(func(ctx context.Context, s *worker.Stream) error {
+				if err := next.Serve(ctx, s); err != nil {
+					return err
+				}
+				return f(ctx, s, next)
+			})
+		})
+	}
+	s := play(t, func(w *worker.Worker) {
+		value := worker.Func(func(_ context.Context, in string) (string, error) { return "<" + in + ">", nil })
+		w.Handle("more", value, after(func(ctx context.Context, s *worker.Stream, _ worker.Handler) error {
+			return s.Send(ctx, []byte("more"))
+		}))
+		w.Handle("error", value, after(func(context.Context, *worker.Stream, worker.Handler) error { return errors.New("after all") }))
+		w.Handle("fail", value, after(func(_ context.Context, s *worker.Stream, _ worker.Handler) error {
+			return s.Fail(errors.New("after all"))
+		}))
+		w.Handle("close", value, after(func(_ context.Context, s *worker.Stream, _ worker.Handler) error { return s.Close() }))
+		w.Handle("twice", value, after(func(ctx context.Context, s *worker.Stream, next worker.Handler) error { return next.Serve(ctx, s) }))
+		w.Handle("panic", value, after(func(context.Context, *worker.Stream, worker.Handler) error { panic("after all") }))
+		w.Handle("closed", value, worker.With(func(next worker.Handler) worker.Handler {
+			return worker.HandlerFunc(func(ctx context.Context, s *worker.Stream) error {
+				if err := s.Close(); err != nil {
+					return err
+				}
+				if err := next.Serve(ctx, s); !errors.Is(err, io.ErrClosedPipe) {
+					t.Errorf("a value after the end: %v", err)
+				}
+				return nil
+			})
+		}))
+	})
+	channel := uint64(1)
+	for event, want := range map[string][]string{
+		"more": {packed("<x>"), "more"}, "twice": {packed("<x>"), packed("<>")}, "close": {packed("<x>")}, "closed": {},
+		"error": nil, "fail": nil, "panic": nil,
+	} {
+		channel++
+		s.ask(channel, event, packed("x"))
+		if want == nil {
+			s.WantError(channel, 42, 100)
+			continue
+		}
+		for _, chunk := range want {
+			s.Want(channel, write, chunk)
+		}
+		s.Want(channel, closing)
+	}
+	s.stop()
 }
 
 func TestMiddlewareIsBoundBeforeRun(t *testing.T) {
