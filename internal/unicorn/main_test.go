@@ -1,6 +1,7 @@
 package unicorn_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,7 +11,12 @@ import (
 	"github.com/cocaine/cocaine-go/internal/unicorn/unicorntest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(runtimeDir); dir != "" {
+		os.Exit(runUntilKilled(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func openState(t testing.TB, dir string) *jetstream.State {
 	t.Helper()

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -322,27 +321,6 @@ func TestServiceFailures(t *testing.T) {
 		p.Send(1, idl.UnicornCreate, "/a", 1)
 		p.WantError(1, tt.category, tt.code)
 	}
-}
-
-// listen serves a store on TCP.
-func listen(t testing.TB, s unicorn.Store) net.Addr {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := rpc.NewServer(rpc.ServerOptions{})
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(context.Background(), ln, unicorn.Service(s, rpc.MuxOptions{})) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // clients that are still there have had their time
-		_ = srv.Shutdown(ctx)
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return ln.Addr()
 }
 
 // FuzzArguments: what a client sends is refused, or survives being written.

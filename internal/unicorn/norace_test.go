@@ -1,0 +1,5 @@
+//go:build !race
+
+package unicorn_test
+
+const raceEnabled = false
