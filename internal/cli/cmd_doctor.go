@@ -118,7 +118,11 @@ func (a *app) checkRuntime(ctx context.Context, conf *config.Config) (state stri
 	s, err := status(ctx, c)
 	switch {
 	case err == nil:
-		list = append(list, good("runtime", "at %s, up %s, %d apps", s.Locator, age(s.Uptime), len(s.Apps)), checkVersion(s.Version), checkLimits(s.Limits))
+		list = append(list, good("runtime", "at %s, up %s, %d apps", s.Locator, age(s.Uptime), len(s.Apps)))
+		if s.Version == "standalone" { // a worker without a runtime, which limits nothing
+			return state, append(list, good("version", "a worker that stands alone"))
+		}
+		list = append(list, checkVersion(s.Version), checkLimits(s.Limits))
 		if _, err := os.Stat(s.State); err == nil {
 			state = s.State
 		}
