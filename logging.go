@@ -8,7 +8,7 @@ import (
 )
 
 // Logging is the typed client of the logging service. Programs that log with
-// log/slog want a handler instead.
+// log/slog want a LogHandler instead.
 type Logging struct{ service *Service }
 
 // Logging gives the typed client of the service "logging".
@@ -49,7 +49,7 @@ func (s Severity) String() string {
 // record has been sent.
 func (l Logging) Emit(ctx context.Context, severity Severity, source, message string, attrs ...slog.Attr) error {
 	args := []any{int(severity), source, message}
-	if list := appendAttrs(nil, "", attrs); len(list) > 0 {
+	if list := attrPairs(attrs); len(list) > 0 {
 		args = append(args, list)
 	}
 	return Exec(ctx, l.service, "emit", args...)
@@ -67,21 +67,16 @@ func (l Logging) SetVerbosity(ctx context.Context, severity Severity) error {
 	return Exec(ctx, l.service, "set_verbosity", int(severity))
 }
 
-// appendAttrs turns attributes into the pairs that emit takes.
-func appendAttrs(list []any, prefix string, attrs []slog.Attr) []any {
+// attrPairs turns attributes into the pairs that emit takes.
+func attrPairs(attrs []slog.Attr) (pairs []any) {
+	var plain []slog.Attr
 	for _, a := range attrs {
-		v := a.Value.Resolve()
-		switch {
-		case v.Kind() == slog.KindGroup && a.Key == "":
-			list = appendAttrs(list, prefix, v.Group()) // as slog has it: inlined
-		case v.Kind() == slog.KindGroup:
-			list = appendAttrs(list, prefix+a.Key+".", v.Group())
-		case a.Key == "" && v.Any() == nil: // as slog has it: ignored
-		default:
-			list = append(list, []any{prefix + a.Key, attrValue(v)})
-		}
+		plain = appendPlain(plain, "", a)
 	}
-	return list
+	for _, a := range plain {
+		pairs = append(pairs, []any{a.Key, a.Value.Any()})
+	}
+	return pairs
 }
 
 // attrValue gives a value as the service takes it (docs/PROTOCOL.md, logging).
