@@ -91,7 +91,7 @@ func inMemory(t *testing.T, endpoints []string, f func(t *testing.T, n *network,
 	})
 }
 
-func TestEachEndpointHasItsShareOfTheTime(t *testing.T) {
+func TestCandidateBudget(t *testing.T) {
 	inMemory(t, []string{blackHole, nodeAddr}, func(t *testing.T, _ *network, client *cocaine.Client) {
 		start := time.Now()
 		if _, err := client.Node().List(t.Context()); err != nil {

@@ -37,7 +37,7 @@ func TestGet(t *testing.T) {
 	}
 }
 
-func TestServiceDoesNoIO(t *testing.T) {
+func TestServiceLazy(t *testing.T) {
 	r := standin.New(t)
 	dials := make(chan string, 10)
 	client := newClient(t, r, func(o *cocaine.Options) {
@@ -76,7 +76,7 @@ func TestHandlesShareOneConnection(t *testing.T) {
 	}
 }
 
-func TestUnknownService(t *testing.T) {
+func TestResolveUnknown(t *testing.T) {
 	client := newClient(t, standin.New(t))
 	_, err := cocaine.Get[any](patient(t), client.Service("wat"), "list")
 	remote, ok := errors.AsType[*cocaine.Error](err)
@@ -88,7 +88,7 @@ func TestUnknownService(t *testing.T) {
 	}
 }
 
-func TestUnknownMethodSendsNothing(t *testing.T) {
+func TestUnknownMethod(t *testing.T) {
 	r := standin.New(t)
 	node := r.Serve("node", standin.NodeList())
 	client := newClient(t, r)
@@ -144,7 +144,7 @@ func refusing(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-func TestEndpointsAreTriedInTurn(t *testing.T) {
+func TestCandidatesFallback(t *testing.T) {
 	r := standin.New(t)
 	node := r.Serve("node", standin.NodeList("a"))
 	r.Publish("node", idl.NodeService, refusing(t), node.Addr())
@@ -203,7 +203,7 @@ func TestReconnectOnNextCall(t *testing.T) {
 }
 
 // Whatever happens to connections, a call reaches the service at most once.
-func TestNoCallIsSentTwice(t *testing.T) {
+func TestNoDoubleSend(t *testing.T) {
 	r := standin.New(t)
 	var mu sync.Mutex
 	seen := make(map[int64]int)
@@ -277,7 +277,7 @@ func hanging() (m *rpc.Mux, begun chan struct{}, ended chan error) {
 	return m, begun, ended
 }
 
-func TestLossFailsAllPending(t *testing.T) {
+func TestDisconnectFailsAllPending(t *testing.T) {
 	r := standin.New(t)
 	mux, begun, _ := hanging()
 	node := r.Serve("node", mux)
@@ -366,7 +366,7 @@ func TestContextEndsCall(t *testing.T) {
 	}
 }
 
-func TestExpiredContextSendsNothing(t *testing.T) {
+func TestExpiredContext(t *testing.T) {
 	r := standin.New(t)
 	node := r.Serve("node", standin.NodeList())
 	client := newClient(t, r)
@@ -689,29 +689,5 @@ func TestPingIsTheMethodNotTheControlMessage(t *testing.T) {
 	got, err := cocaine.Get[string](patient(t), newClient(t, r).Service("echo"), "ping", "pong")
 	if err != nil || got != "pong" {
 		t.Fatalf("got %q, %v", got, err)
-	}
-}
-
-func TestGetAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	r := standin.New(t)
-	m := rpc.NewMux(idl.Echo, rpc.MuxOptions{})
-	answer := standin.Value("pong")
-	m.Inline("ping", func(context.Context, *rpc.Call) ([]byte, error) { return answer, nil })
-	r.Serve("echo", m)
-	svc := newClient(t, r).Service("echo")
-	ctx := patient(t)
-	call := func() {
-		if _, err := cocaine.Get[string](ctx, svc, "ping", "ping"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	call()
-	n := testing.AllocsPerRun(500, call)
-	t.Logf("%v allocations, those of the service in this process included", n)
-	if n > 16 {
-		t.Errorf("%v allocations for a call", n)
 	}
 }

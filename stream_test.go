@@ -152,7 +152,7 @@ func TestErrorIsSticky(t *testing.T) {
 	}
 }
 
-func TestRecvTimeoutLosesNothing(t *testing.T) {
+func TestRecvTimeoutThenChunk(t *testing.T) {
 	r := standin.New(t)
 	release := make(chan struct{})
 	r.Serve("app", app(func(ctx context.Context, _ string, _ *rpc.Call, s *rpc.Stream) error {
@@ -546,7 +546,7 @@ func TestTraceTravels(t *testing.T) {
 }
 
 // A peer that does not read makes the sender wait, and the wait obeys the context.
-func TestSendWaitsForAFullConnection(t *testing.T) {
+func TestBackpressure(t *testing.T) {
 	r := standin.New(t)
 	release := make(chan struct{})
 	r.Serve("app", app(func(ctx context.Context, _ string, _ *rpc.Call, s *rpc.Stream) error {

@@ -62,6 +62,7 @@ type Stream struct {
 
 	mu      sync.Mutex
 	queue   []Message
+	one     [1]Message     // where the queue begins: most streams never hold more
 	bytes   int            // the memory of the queue
 	held    bool           // this stream has paused the session
 	recv    *idl.Node      // what the peer may send next; nil once its half is closed
@@ -172,7 +173,13 @@ func (st *Stream) push(f *Frame) {
 	if len(f.Headers) > 0 {
 		m.Headers = append([]hpack.Header(nil), f.Headers...)
 	}
+	if st.queue == nil {
+		st.queue = st.one[:0]
+	}
 	st.queue = append(st.queue, m)
+	if len(st.queue) == 2 {
+		st.one[0] = Message{} // it lives elsewhere now
+	}
 	st.bytes += m.size()
 	if st.bytes > StreamBuffer && !st.held {
 		st.held = true
@@ -385,6 +392,7 @@ func (st *Stream) Mute() {
 func (st *Stream) discard(err error) {
 	st.end(err)
 	st.queue, st.bytes = nil, 0
+	st.one[0] = Message{}
 	st.release(0)
 }
 
