@@ -393,7 +393,10 @@ func TestConcurrentCallsOneConnection(t *testing.T) {
 	r := standin.New(t)
 	release := make(chan struct{})
 	m := rpc.NewMux(idl.NodeService, rpc.MuxOptions{})
-	m.Unary("list", func(context.Context, *rpc.Call) ([]byte, error) { <-release; return standin.Value([]string{"slow"}), nil })
+	m.Unary("list", func(context.Context, *rpc.Call) ([]byte, error) {
+		<-release
+		return standin.Value([]string{"slow"}), nil
+	})
 	m.Unary("info", func(context.Context, *rpc.Call) ([]byte, error) {
 		return standin.Value(map[string]any{"state": "running"}), nil
 	})
