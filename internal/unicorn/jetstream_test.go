@@ -244,6 +244,7 @@ func TestTwoRuntimes(t *testing.T) {
 	if err := stores[0].Create(t.Context(), "/n", []byte{0}); err != nil {
 		t.Fatal(err)
 	}
+	awaitVersion(t, stores[1], "/n", 0)
 	const writers, times = 4, 10
 	var wg sync.WaitGroup
 	for i := range writers {
@@ -275,23 +276,27 @@ func TestTwoRuntimes(t *testing.T) {
 	}
 	wg.Wait()
 	for _, s := range stores {
-		w, err := s.Subscribe("/n")
+		awaitVersion(t, s, "/n", 2*writers*times)
+		wantNode(t, s, "/n", []byte{2 * writers * times}, 2*writers*times)
+	}
+}
+
+// awaitVersion waits until a store shows a version of a node, which another writes.
+func awaitVersion(t *testing.T, s unicorn.Store, path string, version int64) {
+	t.Helper()
+	w, err := s.Subscribe(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for {
+		v, err := w.Next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for {
-			v, err := w.Next(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.Version == 2*writers*times {
-				if v.Value[0] != 2*writers*times {
-					t.Errorf("the sum is %d", v.Value[0])
-				}
-				break
-			}
+		if v.Version >= version {
+			return
 		}
-		w.Close()
 	}
 }
 
