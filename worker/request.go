@@ -90,7 +90,10 @@ func (r *request) take(slots chan struct{}) error {
 	}
 	select {
 	case slots <- struct{}{}:
-		return nil
+		if r.Err() == nil {
+			return nil
+		}
+		<-slots // the place came free because everything ends
 	case <-r.Done():
 	}
 	switch cause := context.Cause(r); {
