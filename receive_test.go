@@ -358,8 +358,9 @@ func TestDeadlineDoesNotLeak(t *testing.T) {
 			st.Close()
 		}
 		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > before {
-			t.Errorf("%d goroutines, %d before", after, before)
+		// Those of other tests come and go.
+		if after := runtime.NumGoroutine(); after >= before+20 {
+			t.Errorf("%d goroutines after 20 calls, %d before", after, before)
 		}
 	})
 }

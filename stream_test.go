@@ -607,3 +607,78 @@ func TestContextEndsWhileCallOpens(t *testing.T) {
 		cancel()
 	}
 }
+
+// milliseconds reads a request_timeout.
+func milliseconds(v string) uint64 {
+	if len(v) != 8 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64([]byte(v))
+}
+
+// Whatever way an event is called, the deadline goes with it.
+func TestDeadlineTravelsWithEveryCall(t *testing.T) {
+	r := standin.New(t)
+	headers := headersOf(r, "app")
+	svc := newClient(t, r).Service("app")
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for name, call := range map[string]func() error{
+		"Get":    func() error { _, err := cocaine.Get[string](ctx, svc, "enqueue", "e"); return err },
+		"Exec":   func() error { return cocaine.Exec(ctx, svc, "enqueue", "e") },
+		"Invoke": func() error { _, err := cocaine.Invoke[string](ctx, svc, "e", "x"); return err },
+		"Chunks": func() error {
+			for _, err := range cocaine.Chunks[string](ctx, svc, "enqueue", "e") {
+				return err
+			}
+			return nil
+		},
+		"Call": func() error {
+			st, err := svc.Call(ctx, "enqueue", "e")
+			if err == nil {
+				defer st.Close()
+				_, err = st.Recv(ctx)
+			}
+			return err
+		},
+		"Enqueue": func() error {
+			st, err := svc.Enqueue(ctx, "e")
+			if err == nil {
+				defer st.Close()
+				_, err = st.Recv(ctx)
+			}
+			return err
+		},
+	} {
+		if err := call(); err != nil && !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if ms := milliseconds(await(t, headers, "the call").Get("request_timeout")); ms > 30_000 || ms < 10_000 {
+			t.Errorf("%s: request_timeout is %d ms", name, ms)
+		}
+	}
+}
+
+// The whole of a trace id of 128 bits arrives, and what is made of it goes on.
+func TestTraceparentTravels(t *testing.T) {
+	r := standin.New(t)
+	headers := headersOf(r, "app")
+	svc := newClient(t, r).Service("app")
+	trace, err := cocaine.ParseTraceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cocaine.Exec(cocaine.WithTrace(patient(t), trace), svc, "enqueue", "e"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := rpc.ParseTrace(await(t, headers, "the call"))
+	if err != nil || got.High != 0x4bf92f3577b34da6 || got.ID != 0xa3ce929d0e0e4736 || got.Parent != 0x00f067aa0ba902b7 || got.Span == 0 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if err := cocaine.Exec(cocaine.WithTrace(context.Background(), cocaine.NewTrace()), svc, "enqueue", "e"); err != nil {
+		t.Fatal(err)
+	}
+	if hs := await(t, headers, "the call"); hs.Get("traceparent") != "" || len(hs) != 3 {
+		t.Errorf("a trace of 64 bits travels as %q", hs)
+	}
+}
