@@ -63,6 +63,8 @@
 // another address; Ctrl-C drains. There are no other services, unless
 // COCAINE_LOCATOR says where a runtime is: then Client calls those.
 //
+// Inside a test package cocainetest serves a worker, without processes and ports.
+//
 // # Concurrency
 //
 // Bind handlers before Run. Handlers run concurrently; the runtime's profile says
