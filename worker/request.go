@@ -90,7 +90,7 @@ func (r *request) take(slots chan struct{}) error {
 	}
 	select {
 	case slots <- struct{}{}:
-		if r.Err() == nil {
+		if r.run.base.Err() == nil && r.Err() == nil { // base ends first
 			return nil
 		}
 		<-slots // the place came free because everything ends
