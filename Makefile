@@ -30,7 +30,10 @@ lint: ## gofmt, go vet, staticcheck
 hostile: ## 10,000 hostile connections of each kind while an app is under load (minutes)
 	COCAINE_TEST_HOSTILE=10000 $(GO) test -count=1 -timeout 60m -v -run TestHostilePeers ./internal/daemon
 
-.PHONY: generate-check hostile
+kills: ## Kill the runtime 100 times while it is written to (minutes)
+	COCAINE_TEST_KILLS=100 $(GO) test -count=1 -timeout 60m -v -run TestKilledRuntime ./internal/daemon
+
+.PHONY: generate-check hostile kills
 generate: ## Make generated files anew
 	$(GO) generate ./...
 

@@ -92,6 +92,7 @@ func dial(t testing.TB, locator string) *cocaine.Client {
 type app struct {
 	name     string
 	stubborn bool
+	mark     string // NAME=VALUE in the environment of its workers
 	profile  manifest.Profile
 }
 
@@ -107,6 +108,9 @@ func (a *app) upload(t testing.TB, c *cocaine.Client) {
 	m := &manifest.Manifest{Slave: program, Environment: map[string]string{child: "worker"}}
 	if a.stubborn {
 		m.Environment["STUBBORN"] = "1"
+	}
+	if name, value, ok := strings.Cut(a.mark, "="); ok {
+		m.Environment[name] = value
 	}
 	var code bytes.Buffer
 	if _, err := archive.Pack(t.Context(), &code, t.TempDir(), archive.PackOptions{}); err != nil {
