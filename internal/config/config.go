@@ -72,6 +72,7 @@ type Paths struct {
 type Limits struct {
 	Frame       int64         // bytes of a frame
 	Buffer      int64         // bytes waiting for one connection
+	Memory      int64         // bytes that all connections may take together
 	Stall       time.Duration // how long a peer may take no byte
 	Channels    int           // open channels of a connection
 	Calls       int           // calls of a connection that run at once

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"reflect"
 	"regexp"
 	"strings"
@@ -52,7 +53,7 @@ func TestDefault(t *testing.T) {
 	want := config.Config{
 		Network: config.Network{Endpoint: "127.0.0.1", Port: 10053, Pinned: map[string]int{}},
 		Paths:   config.Paths{State: "/var/lib/cocaine", Runtime: "/run/cocaine", Spool: "/var/lib/cocaine/spool"},
-		Limits:  config.Limits{Frame: 64 << 20, Buffer: 4 << 20, Stall: 30 * time.Second, Channels: 131072, Calls: 256, Connections: 65536},
+		Limits:  config.Limits{Frame: 64 << 20, Buffer: 4 << 20, Memory: 1 << 30, Stall: 30 * time.Second, Channels: 131072, Calls: 256, Connections: 65536},
 		Logging: config.Logging{Severity: "info", Format: "text", StoreBytes: 64 << 20, StoreAge: 7 * 24 * time.Hour},
 		Node:    config.Node{Runlist: "default", Grace: 30 * time.Second},
 	}
@@ -101,6 +102,7 @@ spool = "/spool"
 [limits]
 frame = "1M"
 buffer = 131072
+memory = "512M"
 stall = "1m"
 channels = 10
 calls = 2
@@ -124,7 +126,7 @@ func TestFileSetsEverything(t *testing.T) {
 		Network: config.Network{Endpoint: "::1", Hostname: "box", Pinned: map[string]int{"storage": 10054, "my.app": 10055},
 			Shared: config.PortRange{Min: 32768, Max: 61000}, Insecure: true},
 		Paths:   config.Paths{State: filepath.Join(filepath.Dir(path), "state"), Runtime: "/run/x", Spool: "/spool"},
-		Limits:  config.Limits{Frame: 1 << 20, Buffer: 128 << 10, Stall: time.Minute, Channels: 10, Calls: 2, Connections: 3},
+		Limits:  config.Limits{Frame: 1 << 20, Buffer: 128 << 10, Memory: 512 << 20, Stall: time.Minute, Channels: 10, Calls: 2, Connections: 3},
 		Logging: config.Logging{Severity: "debug", Format: "json", StoreBytes: 1 << 30, StoreAge: 36 * time.Hour},
 		State:   config.State{URL: "nats://ann:secret@a:4222,tls://b"},
 		Node:    config.Node{Runlist: "other"},
@@ -429,4 +431,20 @@ func FuzzLoad(f *testing.F) {
 			t.Fatalf("have %+v\nwant %+v", two, one)
 		}
 	})
+}
+
+func TestDefaultMemory(t *testing.T) {
+	for _, c := range []struct{ has, want int64 }{
+		{0, 1 << 30},
+		{128 << 20, 256 << 20},
+		{8<<30 + 5, 2 << 30},
+		{8<<30 + 7<<20, 2<<30 + 1<<20},
+	} {
+		if got := config.Default(config.Host{Memory: c.has}).Limits.Memory; got != c.want {
+			t.Errorf("of %d bytes %d are for connections, want %d", c.has, got, c.want)
+		}
+	}
+	if runtime.GOOS == "linux" && config.ThisHost().Memory < 64<<20 {
+		t.Errorf("this host has %d bytes of memory", config.ThisHost().Memory)
+	}
 }

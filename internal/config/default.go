@@ -12,11 +12,12 @@ import (
 type Host struct {
 	Environ []string // as os.Environ gives it
 	UID     int      // of the user that the server runs as
+	Memory  int64    // bytes that the server may use; 0 if that is not known
 }
 
 // ThisHost returns the Host of the calling process.
 func ThisHost() Host {
-	return Host{Environ: os.Environ(), UID: os.Geteuid()}
+	return Host{Environ: os.Environ(), UID: os.Geteuid(), Memory: memory()}
 }
 
 // lookup returns a variable of the environment; the last one wins. An empty
@@ -55,6 +56,7 @@ func Default(h Host) *Config {
 		Limits: Limits{
 			Frame:       64 << 20,
 			Buffer:      4 << 20,
+			Memory:      defaultMemory(h),
 			Stall:       30 * time.Second,
 			Channels:    1 << 17,
 			Calls:       256,
@@ -77,6 +79,15 @@ func Default(h Host) *Config {
 		c.defaults[s.key] = s.show(c)
 	}
 	return c
+}
+
+// defaultMemory is a quarter of the memory there is, in whole MiB. It has to take a few
+// frames of the largest size.
+func defaultMemory(h Host) int64 {
+	if h.Memory == 0 {
+		return 1 << 30
+	}
+	return max(256<<20, h.Memory/4&^(1<<20-1))
 }
 
 // defaultPaths follows the file system hierarchy for root and the XDG base

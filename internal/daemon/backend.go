@@ -124,6 +124,7 @@ func (d *Daemon) counters() map[string]any {
 		"sessions.refused":       d.stats.Refused.Load(),
 		"frames.in":              d.stats.FramesIn.Load(),
 		"frames.late":            d.stats.LateFrames.Load(),
+		"sessions.memory_bytes":  d.memory.Used(),
 		"violations":             d.stats.Violations.Load(),
 		"runtime.goroutines":     runtime.NumGoroutine(),
 		"runtime.heap_bytes":     mem.HeapAlloc,

@@ -38,15 +38,16 @@ import (
 
 // Daemon is one runtime.
 type Daemon struct {
-	o     Options
-	conf  *config.Config
-	log   *slog.Logger
-	stats *rpc.Stats
-	turns *rpc.Turns
-	ports *ports
-	born  time.Time
-	id    string       // the node's uuid
-	debug net.Listener // of the debug pages; nil without
+	o      Options
+	conf   *config.Config
+	log    *slog.Logger
+	stats  *rpc.Stats
+	turns  *rpc.Turns
+	memory *rpc.Memory
+	ports  *ports
+	born   time.Time
+	id     string       // the node's uuid
+	debug  net.Listener // of the debug pages; nil without
 
 	state    *jetstream.State
 	store    *boundedStore
@@ -79,6 +80,7 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{o: o, conf: o.Config, log: o.Log, stats: new(rpc.Stats), born: time.Now(),
 		turns: rpc.NewTurns(max(1, runtime.GOMAXPROCS(0)/2))} // the other half is for the apps
+	d.memory = rpc.NewMemory(o.Config.Limits.Memory)
 	d.ports = newPorts(&o.Config.Network)
 	if err := d.build(ctx); err != nil {
 		return nil, errors.Join(err, d.unwind(ctx))
@@ -194,7 +196,7 @@ func (d *Daemon) mux() rpc.MuxOptions { return rpc.MuxOptions{Log: d.log, Turns:
 func (d *Daemon) sessions() rpc.SessionOptions {
 	l := d.conf.Limits
 	return rpc.SessionOptions{Limits: wire.Limits{MaxFrame: int(l.Frame)}, Buffer: int(l.Buffer), Stall: l.Stall,
-		Channels: l.Channels, Calls: l.Calls, Log: d.log, Stats: d.stats}
+		Channels: l.Channels, Calls: l.Calls, Memory: d.memory, Log: d.log, Stats: d.stats}
 }
 
 // workerLocator is what workers are told of the locator: an address they can

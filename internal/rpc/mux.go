@@ -217,9 +217,9 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 		if s.streams.Load() >= int64(s.opts.Streams) {
 			return m.refuse(b, s, ch, c, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
 		}
-		return m.spawn(s, ch, e, c)
+		return m.spawn(b, s, ch, e, c)
 	default:
-		return m.spawn(s, ch, e, c)
+		return m.spawn(b, s, ch, e, c)
 	}
 	return nil
 }
@@ -269,7 +269,11 @@ func tooLarge(e *method) error {
 }
 
 // spawn runs a method in a goroutine of its own.
-func (m *Mux) spawn(s *Session, ch uint64, e *method, c *Call) Receiver {
+func (m *Mux) spawn(b *Batch, s *Session, ch uint64, e *method, c *Call) Receiver {
+	large := max(0, len(c.Args)-spare)
+	if !s.opts.Memory.take(large) {
+		return m.refuse(b, s, ch, c, Errorf(idl.CategoryGeneric, idl.GenericUnavailable, "cannot serve %s: %v", e.msg.Name, ErrMemory))
+	}
 	c.Args = append([]byte(nil), c.Args...)
 	c.Headers = append([]hpack.Header(nil), c.Headers...)
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -278,14 +282,14 @@ func (m *Mux) spawn(s *Session, ch uint64, e *method, c *Call) Receiver {
 	if st.recv == nil {
 		st.err = io.EOF
 	}
-	s.enter(e.kind)
+	s.enter(e.kind, large)
 	s.register(ch, served{st}) // before the goroutine can end and forget it
 	waits := e.kind == unary && m.turns != nil && !m.turns.TryAcquire(1)
 	if waits {
 		s.Pause()
 	}
 	s.wg.Go(func() {
-		defer s.leave(e.kind, st)
+		defer s.leave(e.kind, st, large)
 		defer st.abort() // does nothing unless the method ended its goroutine
 		if waits {
 			err := m.turns.Acquire(ctx, 1)
@@ -313,7 +317,13 @@ func (v served) Receive(b *Batch, f *Frame) bool {
 // enter counts a method that is about to run. Methods that answer once are
 // expected to end by themselves: the reader waits while too many of them run.
 // Nothing may wait for streams, because it takes the reader to end them.
-func (s *Session) enter(k methodKind) {
+//
+// large is how much memory its arguments take: the reader also waits while the calls
+// of the session have more than it may buffer.
+func (s *Session) enter(k methodKind, large int) {
+	if large > 0 && over(s.large.Add(int64(large)), int64(large), s.opts.Buffer) {
+		s.Pause()
+	}
 	if k == stream {
 		s.streams.Add(1)
 		return
@@ -323,8 +333,15 @@ func (s *Session) enter(k methodKind) {
 	}
 }
 
+// over reports whether n is over the limit and was not before some was added.
+func over(n, added int64, limit int) bool { return n > int64(limit) && n-added <= int64(limit) }
+
 // leave takes leave of a method that has ended in whatever way.
-func (s *Session) leave(k methodKind, st *Stream) {
+func (s *Session) leave(k methodKind, st *Stream, large int) {
+	s.opts.Memory.add(-large)
+	if large > 0 && over(s.large.Add(-int64(large))+int64(large), int64(large), s.opts.Buffer) {
+		s.Resume()
+	}
 	st.mu.Lock()
 	st.discard(ErrClosed) // from here on a frame can not pause the session
 	st.mu.Unlock()
@@ -360,6 +377,8 @@ func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
 		st.finish(err)
 		return
 	}
+	st.s.opts.Memory.add(len(result))
+	defer st.s.opts.Memory.add(-len(result))
 	st.s.awaitTurn(ctx)
 	_ = st.sendNow(nil, idl.Value, result, st.echo) // fails only when the session is over or the channel was ended with an error
 	st.finished = true

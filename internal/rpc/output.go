@@ -31,6 +31,7 @@ type output struct {
 	writing bool            // somebody is writing
 	queued  bool            // a batch is going to flush this session
 	room    chan struct{}   // closed when size drops to half the limit; nil when nobody waits
+	counted int             // what it takes of Memory
 
 	// Owned by the goroutine that has set writing; kept here so that a write
 	// allocates nothing.
@@ -68,8 +69,26 @@ func (o *output) touch(b *Batch) {
 // fullIn notes in a batch that its reader has to wait for this session. Called with
 // Session.mu held.
 func (o *output) fullIn(b *Batch) {
-	if n := len(b.full); o.size > o.s.opts.Buffer && (n == 0 || b.full[n-1] != o.s) {
+	if n := len(b.full); o.size > o.limit() && (n == 0 || b.full[n-1] != o.s) {
 		b.full = append(b.full, o.s)
+	}
+}
+
+// limit is the size beyond which those who feed the session wait. Called with
+// Session.mu held.
+func (o *output) limit() int {
+	if o.size > spare && o.s.opts.Memory.tight() {
+		return min(spare, o.s.opts.Buffer)
+	}
+	return o.s.opts.Buffer
+}
+
+// count has Memory know of what is more than spare, roughly: it is shared by all
+// processors. Called with Session.mu held.
+func (o *output) count() {
+	if n := o.size &^ (spare - 1); n != o.counted {
+		o.s.opts.Memory.add(n - o.counted)
+		o.counted = n
 	}
 }
 
@@ -78,6 +97,7 @@ func (o *output) fullIn(b *Batch) {
 func (o *output) abandon() {
 	o.head, o.tail = nil, nil
 	o.size = 0
+	o.count()
 	o.signal()
 }
 
@@ -103,6 +123,7 @@ func (o *output) taken(n int) {
 		c.free()
 	}
 	o.size -= n
+	o.count()
 	if o.size <= o.s.opts.Buffer/2 {
 		o.signal()
 	}
@@ -132,6 +153,7 @@ func (s *Session) flush() {
 func (s *Session) flushLocked() {
 	o := &s.out
 	o.queued = false
+	o.count()
 	if o.writing {
 		s.mu.Unlock()
 		return
@@ -248,14 +270,14 @@ func (s *Session) stalled() {
 
 // awaitRoom blocks while the output is over its limit, until cancel or the end
 // of the session.
-func (s *Session) awaitRoom(cancel <-chan struct{}) { s.awaitSize(cancel, s.opts.Buffer) }
+func (s *Session) awaitRoom(cancel <-chan struct{}) { s.awaitSize(cancel, (*output).limit) }
 
-// awaitSize blocks while more than limit bytes are buffered, until cancel or the
+// awaitSize blocks while more bytes are buffered than a limit, until cancel or the
 // end of the session.
-func (s *Session) awaitSize(cancel <-chan struct{}, limit int) {
+func (s *Session) awaitSize(cancel <-chan struct{}, limit func(*output) int) {
 	for {
 		s.mu.Lock()
-		if s.err != nil || s.out.size <= limit {
+		if s.err != nil || s.out.size <= limit(&s.out) {
 			s.mu.Unlock()
 			return
 		}
@@ -281,7 +303,9 @@ func (s *Session) AwaitRoom(ctx context.Context) error {
 
 // Drain waits until the kernel has taken everything that was sent, or the session
 // or ctx has ended.
-func (s *Session) Drain(ctx context.Context) { s.awaitSize(ctx.Done(), 0) }
+func (s *Session) Drain(ctx context.Context) {
+	s.awaitSize(ctx.Done(), func(*output) int { return 0 })
+}
 
 // Buffered is the number of bytes accepted and not yet taken by the kernel.
 func (s *Session) Buffered() int {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -69,6 +70,8 @@ type SessionOptions struct {
 	// Streams bounds the methods of a Mux whose channel lives on; a call over it
 	// is refused. If zero, 16384.
 	Streams int
+	// Memory, if not nil, bounds what the sessions that share it take together.
+	Memory *Memory
 	// Log receives what the session has to say. If nil, nothing is logged.
 	Log *slog.Logger
 	// Stats, if not nil, is shared by the sessions of a server.
@@ -121,6 +124,9 @@ const recent = 256
 const (
 	minReadBuffer = 4 << 10
 	maxReadBuffer = 64 << 10
+	// keptReadBuffer is up to which size a buffer that grew for a large frame is kept
+	// while one frame begins in it before the other has ended.
+	keptReadBuffer = 1 << 20
 )
 
 // cacheLine keeps fields that different goroutines write from sharing a line of
@@ -176,11 +182,13 @@ type Session struct {
 	finished [recent]uint64
 	buf      []byte
 	r, w     int
+	late     bool // reading has a deadline
 	batch    Batch
 
 	_ cacheLine
 
 	calls   atomic.Int64  // methods of a Mux running now that answer once
+	large   atomic.Int64  // what the arguments of calls under way take
 	streams atomic.Int64  // the same for those whose channel lives on
 	ended   chan struct{} // closed when Run is done
 }
@@ -221,6 +229,8 @@ func (s *Session) Run(ctx context.Context) error {
 	s.stopLinger()
 	s.lose()
 	s.batch.flush(s.done)
+	s.opts.Memory.add(-s.counted())
+	s.buf = nil
 	s.wg.Wait()
 	s.opts.Stats.Sessions.Add(-1)
 	return s.Err()
@@ -405,10 +415,18 @@ func (s *Session) lastTwo(f wire.Frame) bool {
 
 // fill makes room and reads once. It blocks while there is nothing to read.
 func (s *Session) fill() bool {
-	s.makeRoom()
+	if !s.makeRoom() {
+		s.log.Warn("closing connection: no memory for a large frame", "peer", s.conn.RemoteAddr(), "bytes", len(s.buf))
+		s.fail(fmt.Errorf("%w: %w", ErrDisconnected, ErrMemory))
+		return false
+	}
+	s.hurry()
 	n, err := s.conn.Read(s.buf[s.w:])
 	s.w += n
 	if err != nil {
+		if s.late && errors.Is(err, os.ErrDeadlineExceeded) {
+			s.log.Warn("closing connection: peer stopped in the middle of a large frame", "peer", s.conn.RemoteAddr(), "after", s.opts.Stall)
+		}
 		if n > 0 {
 			s.drainInput()
 			s.batch.flush(s.done)
@@ -422,23 +440,45 @@ func (s *Session) fill() bool {
 	return true
 }
 
+// hurry gives a peer whose large frame is read by half the stall time to go on: it
+// takes memory that is not its own.
+func (s *Session) hurry() {
+	switch large := len(s.buf) > maxReadBuffer && s.w > s.r; {
+	case large:
+		_ = s.conn.SetReadDeadline(time.Now().Add(s.opts.Stall)) // fails only on a closed connection
+		s.late = true
+	case s.late:
+		_ = s.conn.SetReadDeadline(time.Time{}) // likewise
+		s.late = false
+	}
+}
+
+// counted is what the read buffer takes of Memory.
+func (s *Session) counted() int { return max(0, len(s.buf)-maxReadBuffer) }
+
 // makeRoom makes room for the next read. A read that filled the buffer asks for
 // larger ones, up to maxReadBuffer; beyond that the buffer grows only as far as
 // bytes of one frame have really arrived: a claimed length alone allocates nothing.
-func (s *Session) makeRoom() {
+// It returns false if there is no memory left for that.
+func (s *Session) makeRoom() bool {
 	size := len(s.buf)
 	switch full := s.w == size; {
 	case full && size < maxReadBuffer:
 		size = min(4*size, maxReadBuffer)
 	case full && s.r == 0:
-		size += min(size, 8<<20)
-	case s.r == s.w && size > maxReadBuffer:
+		more := min(size, 8<<20)
+		if !s.opts.Memory.take(more) {
+			return false
+		}
+		size += more
+	case s.r == s.w && size > maxReadBuffer, size > keptReadBuffer && s.r > 0 && s.w-s.r <= maxReadBuffer/2:
+		s.opts.Memory.add(-s.counted())
 		size = maxReadBuffer
 	case s.r == s.w:
 		s.r, s.w = 0, 0
-		return
+		return true
 	case !full && s.r <= size/2:
-		return
+		return true
 	}
 	to := s.buf
 	if size != len(s.buf) {
@@ -446,6 +486,7 @@ func (s *Session) makeRoom() {
 	}
 	s.w = copy(to, s.buf[s.r:s.w])
 	s.r, s.buf = 0, to
+	return true
 }
 
 // malformed ends the session after input that can not be resynchronised.
