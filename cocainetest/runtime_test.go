@@ -600,3 +600,34 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// What is remembered of frames and calls is bounded.
+func TestMemoryIsBounded(t *testing.T) {
+	rt := cocainetest.NewRuntime(t)
+	const n = 5000
+	last := make(chan struct{})
+	s := rt.Service("mine", cocainetest.Methods{"tell": cocainetest.Mute(func(_ context.Context, c *cocainetest.Call) error {
+		var i int
+		if err := c.Bind(&i); err != nil {
+			return err
+		}
+		if i == n {
+			close(last)
+		}
+		return nil
+	})})
+	for i := range n {
+		if err := cocaine.Exec(t.Context(), rt.Client().Service("mine"), "tell", i+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-last
+	calls, frames := s.Calls(), rt.Frames()
+	var i int
+	if len(calls) == 0 || len(calls) >= n || calls[len(calls)-1].Bind(&i) != nil || i != n {
+		t.Errorf("of %d calls, %d are remembered, the last one is %d", n, len(calls), i)
+	}
+	if len(frames) == 0 || len(frames) >= n || frames[len(frames)-1].Name != "tell" {
+		t.Errorf("of %d frames, %d are remembered", n, len(frames))
+	}
+}

@@ -10,7 +10,8 @@ import (
 	"github.com/cocaine/cocaine-go/worker"
 )
 
-// An app of one event. The runtime starts the program; started by hand it says how.
+// An app of one event. The runtime starts the program; started by hand it serves
+// by itself, and says so.
 func ExampleHandle() {
 	type person struct {
 		Name string `json:"name"`

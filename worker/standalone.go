@@ -67,7 +67,7 @@ func (o *Options) standsAlone() bool { return o.Endpoint == "" && o.Listen != Li
 // completeAlone fills in who the worker is, since nobody else says so.
 func (o *Options) completeAlone() error {
 	if o.App == "" {
-		o.App = programName(os.Args)
+		o.App = thisProgram()
 	}
 	if o.UUID == "" {
 		o.UUID = uuid.NewString()
@@ -87,24 +87,32 @@ func (o *Options) completeAlone() error {
 }
 
 // programName is what to call an app whose program nobody named: the program's own
-// name or, for what the go command or a debugger calls otherwise, that of its
-// package or directory.
-func programName(args []string) string {
-	name := "worker"
+// name or, where that says nothing, that of its package or directory.
+func programName(args []string, packagePath, dir string) string {
+	names := []string{"", path.Base(packagePath), filepath.Base(dir)}
 	if len(args) > 0 {
-		name = filepath.Base(args[0])
+		names[0] = filepath.Base(args[0])
 	}
-	name = strings.TrimSuffix(strings.TrimSuffix(name, ".exe"), ".test")
-	if name != "main" && !strings.HasPrefix(name, "__debug_bin") {
-		return name
+	for _, name := range names {
+		name = strings.TrimSuffix(strings.TrimSuffix(name, ".exe"), ".test")
+		switch {
+		case name == "", name == ".", name == "/", name == "main": // go run main.go
+		case name == "command-line-arguments", strings.HasPrefix(name, "__debug_bin"): // of the go command, of a debugger
+		default:
+			return name
+		}
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && strings.Contains(info.Path, "/") {
-		return path.Base(info.Path)
+	return "worker"
+}
+
+// thisProgram is programName of this process.
+func thisProgram() string {
+	packagePath := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		packagePath = info.Path
 	}
-	if dir, err := os.Getwd(); err == nil && filepath.Base(dir) != "/" {
-		return filepath.Base(dir)
-	}
-	return name
+	dir, _ := os.Getwd() // without one there is a name all the same
+	return programName(os.Args, packagePath, dir)
 }
 
 func newStandalone(w *Worker) *standalone {
