@@ -19,6 +19,7 @@ import (
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/logging"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/standin"
 )
@@ -680,6 +681,45 @@ func TestLogConcurrently(t *testing.T) {
 			t.Errorf("got %v", next)
 		}
 	})
+}
+
+// sink keeps what the runtime's own service makes of records.
+type sink struct {
+	mu  sync.Mutex
+	got []logging.Record
+}
+
+func (s *sink) Emit(r logging.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, r)
+}
+
+func TestLogToTheRuntime(t *testing.T) {
+	r := standin.New(t)
+	kept := new(sink)
+	r.Serve("logging", logging.Service(kept, logging.ServiceOptions{Verbosity: logging.Warning}))
+	h := cocaine.NewLogHandler(newClient(t, r), cocaine.LogHandlerOptions{Source: "app/shop"})
+	log := slog.New(h)
+	verbose := cocaine.WithTrace(t.Context(), cocaine.Trace{ID: 5, Span: 6, Verbose: true})
+	log.Info("below the verbosity")
+	log.Warn("low", "left", 2)
+	log.DebugContext(verbose, "every step")
+	if err := h.Close(patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	want := []logging.Record{
+		{Severity: logging.Warning, Source: "app/shop", App: "shop", Message: "low", Attrs: []logging.Attr{{Name: "left", Value: int64(2)}}},
+		{Severity: logging.Debug, Source: "app/shop", App: "shop", Message: "every step", Attrs: []logging.Attr{
+			{Name: "trace_id", Value: "0000000000000005"}, {Name: "span_id", Value: "0000000000000006"}, {Name: "parent_id", Value: "0000000000000000"},
+		}},
+	}
+	for i := range kept.got {
+		kept.got[i].Time = time.Time{}
+	}
+	if fmt.Sprint(kept.got) != fmt.Sprint(want) {
+		t.Errorf("got  %v\nwant %v", kept.got, want)
+	}
 }
 
 // The rules of log/slog for handlers. Groups arrive as dotted names; the time of a

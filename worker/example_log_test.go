@@ -18,7 +18,10 @@ func ExampleOptions_logger() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	logger := slog.New(cocaine.NewLogHandler(client, cocaine.LogHandlerOptions{Source: "app/shop"}))
+	defer client.Close()
+	handler := cocaine.NewLogHandler(client, cocaine.LogHandlerOptions{Source: "app/shop"})
+	defer handler.Close(context.Background()) // with the last words of the worker
+	logger := slog.New(handler)
 	w, err := worker.New(worker.Options{Logger: logger})
 	if err != nil {
 		log.Fatal(err)
@@ -27,5 +30,7 @@ func ExampleOptions_logger() {
 		logger.InfoContext(ctx, "order taken", "order", number)
 		return "thanks", nil
 	})
-	w.Main()
+	if err := w.Run(context.Background()); err != nil {
+		logger.Error("worker has failed", "error", err)
+	}
 }

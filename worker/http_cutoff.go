@@ -26,6 +26,26 @@ func (c *cutoff) context() context.Context {
 	return c.make()
 }
 
+// spare gives the context if there is one, else its parent: for what does not wait
+// long.
+func (c *cutoff) spare() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil {
+		return c.parent
+	}
+	return c.ctx
+}
+
+// err is why the context has ended. The parent is asked too: who waits for it may
+// learn of its end before its children do.
+func (c *cutoff) err() error {
+	if c.parent.Err() != nil {
+		return context.Cause(c.parent)
+	}
+	return context.Cause(c.spare())
+}
+
 // make is called with mu held.
 func (c *cutoff) make() context.Context {
 	if c.ctx == nil {

@@ -209,8 +209,13 @@ func (w *response) send(body []byte, last bool) error {
 	if len(body) > 0 { // an empty chunk means something else: httpwire.Head.EmptyEnds
 		frames = append(frames, body)
 	}
-	if len(frames) > 0 || last {
-		w.err = w.stream.c.sendChunks(w.writing.context(), last, frames...)
+	switch {
+	case last:
+		w.err = w.stream.c.sendChunks(w.writing.spare(), true, frames...)
+	case len(frames) > 0:
+		if w.err = w.writing.err(); w.err == nil {
+			w.err = w.stream.c.sendChunks(w.writing.context(), false, frames...)
+		}
 	}
 	return w.err
 }

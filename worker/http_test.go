@@ -885,3 +885,40 @@ func TestHTTPSmallChunks(t *testing.T) {
 	s.Want(2, closing)
 	s.stop()
 }
+
+// A head cannot be cut.
+func TestHTTPHeadTooLarge(t *testing.T) {
+	s := playHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", 500))
+		if err := http.NewResponseController(w).Flush(); err == nil {
+			t.Error("a head over the limit was sent")
+		}
+		if _, err := w.Write(make([]byte, 500)); err == nil {
+			t.Error("a body without a head was sent")
+		}
+	}, func(o *worker.Options) { o.MaxChunk = 200 })
+	s.request(2, get("/"))
+	if text := s.WantError(2, 42, 100); !strings.Contains(text, "too large") {
+		t.Errorf("the error reads %q", text)
+	}
+	s.stop()
+}
+
+func BenchmarkHTTP(b *testing.B) {
+	conn := serveSocket(b, func(w *worker.Worker) {
+		w.HandleStream("http", worker.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			io.WriteString(w, r.URL.Path)
+		})))
+	})
+	q := get("/a/b?c=d", field("User-Agent", "benchmark"), field("Accept", "*/*"), field("X-Real-IP", "192.0.2.1"))
+	r := newRequester(conn)
+	r.invocation = msgpack.AppendString(msgpack.AppendArray(nil, 1), "http")
+	r.chunk = msgpack.AppendBytes(msgpack.AppendArray(nil, 1), httpwire.AppendRequest(nil, &q))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.call(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -2,7 +2,6 @@ package httpwire
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -49,17 +48,16 @@ func ParseRequest(b []byte) (Request, error) {
 }
 
 func parseRequest(b []byte) (q Request, err error) {
-	r := msgpack.NewReader(b)
-	extra, err := begin(&r, 5)
+	r, extra, err := newReader(b, 5, 4)
 	if err != nil {
 		return q, err
 	}
-	q = Request{Method: r.String(), URI: r.String(), Version: r.String()}
-	if q.Fields, err = readFields(&r); err != nil {
+	q = Request{Method: r.string(), URI: r.string(), Version: r.string()}
+	if q.Fields, err = r.fields(); err != nil {
 		return q, err
 	}
 	q.Body = r.Bytes()
-	return q, end(&r, extra)
+	return q, r.end(extra)
 }
 
 // AppendHead appends the packed head of a response.
@@ -80,8 +78,7 @@ func ParseHead(b []byte) (Head, error) {
 }
 
 func parseHead(b []byte) (h Head, err error) {
-	r := msgpack.NewReader(b)
-	extra, err := begin(&r, 2)
+	r, extra, err := newReader(b, 2, 2)
 	if err != nil {
 		return h, err
 	}
@@ -90,10 +87,10 @@ func parseHead(b []byte) (h Head, err error) {
 		return h, fmt.Errorf("status %d is out of range", status)
 	}
 	h.Status = int(status)
-	if h.Fields, err = readFields(&r); err != nil {
+	if h.Fields, err = r.fields(); err != nil {
 		return h, err
 	}
-	return h, end(&r, extra)
+	return h, r.end(extra)
 }
 
 // ProtoVersion is the header by which a worker asks for the version of this
@@ -122,7 +119,13 @@ func (h *Head) EmptyEnds() (bool, error) {
 // AppendHeader appends the fields of a header: the names sorted, since a map has no
 // order, and the values of each in theirs.
 func AppendHeader(dst []Field, h http.Header) []Field {
-	for _, name := range slices.Sorted(maps.Keys(h)) {
+	names := make([]string, 0, len(h))
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	dst = slices.Grow(dst, len(h))
+	for _, name := range names {
 		for _, v := range h[name] {
 			dst = append(dst, Field{name, v})
 		}
@@ -140,9 +143,52 @@ func appendFields(dst []byte, fields []Field) []byte {
 	return dst
 }
 
-// readFields reads pairs. Workers in languages without types send numbers where
-// text belongs, as the length of the body for one: they are taken for their digits.
-func readFields(r *msgpack.Reader) ([]Field, error) {
+// A reader makes texts parts of one string, which costs one allocation for all.
+type reader struct {
+	msgpack.Reader
+	text string // a copy of the input up to where the texts end
+}
+
+// newReader reads the head of an array of at least want elements, and gives how many
+// more it has. The texts are in the first of them.
+func newReader(b []byte, want, first int) (r reader, extra int, err error) {
+	r.Reader = msgpack.NewReader(b)
+	n := r.Array()
+	ahead := r.Reader
+	for range min(n, first) {
+		ahead.Skip()
+	}
+	switch {
+	case ahead.Err() != nil:
+		return r, 0, ahead.Err()
+	case n < want:
+		return r, 0, fmt.Errorf("%d elements, want %d", n, want)
+	}
+	r.text = string(b[:ahead.Offset()])
+	return r, n - want, nil
+}
+
+// string reads a raw.
+func (r *reader) string() string {
+	n := len(r.Bytes())
+	return r.text[r.Offset()-n : r.Offset()]
+}
+
+// value reads the value of a header. Workers in languages without types send numbers
+// where text belongs, as the length of the body for one: they are taken for their
+// digits.
+func (r *reader) value() string {
+	switch r.Kind() {
+	case msgpack.KindInt:
+		return strconv.FormatInt(r.Int(), 10)
+	case msgpack.KindUint:
+		return strconv.FormatUint(r.Uint(), 10)
+	}
+	return r.string()
+}
+
+// fields reads pairs.
+func (r *reader) fields() ([]Field, error) {
 	n := r.Array()
 	if n == 0 {
 		return nil, r.Err()
@@ -152,7 +198,7 @@ func readFields(r *msgpack.Reader) ([]Field, error) {
 		if pair := r.Array(); pair != 2 && r.Err() == nil {
 			return nil, fmt.Errorf("a header has %d elements, want a name and a value", pair)
 		}
-		f := Field{Name: r.String(), Value: readValue(r)}
+		f := Field{Name: r.string(), Value: r.value()}
 		if err := r.Err(); err != nil {
 			return nil, err
 		}
@@ -161,31 +207,8 @@ func readFields(r *msgpack.Reader) ([]Field, error) {
 	return fields, nil
 }
 
-func readValue(r *msgpack.Reader) string {
-	switch r.Kind() {
-	case msgpack.KindInt:
-		return strconv.FormatInt(r.Int(), 10)
-	case msgpack.KindUint:
-		return strconv.FormatUint(r.Uint(), 10)
-	}
-	return r.String()
-}
-
-// begin reads the head of an array of at least want elements, and gives how many
-// more it has.
-func begin(r *msgpack.Reader, want int) (extra int, err error) {
-	n := r.Array()
-	if err := r.Err(); err != nil {
-		return 0, err
-	}
-	if n < want {
-		return 0, fmt.Errorf("%d elements, want %d", n, want)
-	}
-	return n - want, nil
-}
-
 // end skips the elements that are not known and sees that nothing follows.
-func end(r *msgpack.Reader, extra int) error {
+func (r *reader) end(extra int) error {
 	for range extra {
 		r.Skip()
 	}
