@@ -16,13 +16,14 @@ func TestParseLocators(t *testing.T) {
 		"[::1]":                {"[::1]:10053"},
 		"[ff:fdf::fdfd]:10054": {"[ff:fdf::fdfd]:10054"},
 		"host1:10053,127.0.0.1:10054,[ff:fdf::fdfd]:10054": {"host1:10053", "127.0.0.1:10054", "[ff:fdf::fdfd]:10054"},
-		" a , b:1 ,": {"a:10053", "b:1"},
+		" a , b:1 ,":                     {"a:10053", "b:1"},
+		"unix:/run/cocaine/locator,host": {"unix:/run/cocaine/locator", "host:10053"},
 	} {
 		if got, err := cocaine.ParseLocators(in); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: got %q, %v, want %q", in, got, err, want)
 		}
 	}
-	for _, in := range []string{"", ",", "host:port", "host:", ":10053", "host:0", "host:65536", "a:b:c", "[::1"} {
+	for _, in := range []string{"", ",", "host:port", "host:", ":10053", "host:0", "host:65536", "a:b:c", "[::1", "unix:", "host,unix:"} {
 		if got, err := cocaine.ParseLocators(in); err == nil {
 			t.Errorf("%q was taken for %q", in, got)
 		}
