@@ -57,19 +57,25 @@ func TestHandleAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
 	}
-	conn := serveSocket(t, func(w *worker.Worker) {
-		worker.Handle(w, "greet", func(_ context.Context, p person) (greeting, error) { return greeting{p.Name}, nil })
-	})
-	r := newRequester(conn)
-	call := func() {
-		if err := r.call(); err != nil {
-			t.Fatal(err)
+	typed := func(_ context.Context, p person) (greeting, error) { return greeting{p.Name}, nil }
+	for name, bind := range map[string]func(*worker.Worker){
+		"typed":   func(w *worker.Worker) { worker.Handle(w, "greet", typed) },
+		"limited": func(w *worker.Worker) { worker.Handle(w, "greet", typed, worker.Limit(1)) },
+		"raw": func(w *worker.Worker) {
+			w.HandleRaw("greet", func(context.Context, []byte) ([]byte, error) { return nil, nil })
+		},
+		"default": func(w *worker.Worker) { w.HandleDefault(worker.Func(typed)) },
+	} {
+		r := newRequester(serveSocket(t, bind))
+		call := func() {
+			if err := r.call(); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	call()
-	n := testing.AllocsPerRun(500, call)
-	if n > 6 {
-		t.Errorf("%v allocations for a request, want at most 6", n)
+		call()
+		if n := testing.AllocsPerRun(500, call); n > 6 {
+			t.Errorf("%s: %v allocations for a request, want at most 6", name, n)
+		}
 	}
 }
 

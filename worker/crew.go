@@ -9,7 +9,7 @@ import (
 // a goroutine that has served a request has the stack for the next one, and growing
 // a stack costs more than a short handler does.
 //
-// Requests wait in a queue. While it is not empty one goroutine is always on its
+// Requests wait in a queue, as many as the runtime gives the worker at once. While it is not empty one goroutine is always on its
 // way to it; on arrival that takes a request and, if there are more, sends for the
 // next goroutine before it runs the handler. So a handler that blocks keeps nobody
 // waiting, there are never many more goroutines than blocked handlers, and one that

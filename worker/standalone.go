@@ -262,11 +262,18 @@ func (a *standalone) clientOptions(o *cocaine.Options) {
 	}
 }
 
-// events are the names of the events that have handlers, sorted.
+// events are the names of the events that have handlers, sorted. Where all
+// handlers are for prefixes, they are made up.
 func (w *Worker) events() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Sorted(maps.Keys(w.mux.events))
+	names := slices.Sorted(maps.Keys(w.mux.events))
+	if len(names) == 0 {
+		for _, b := range w.mux.prefixes {
+			names = append(names, b.event+"EVENT")
+		}
+	}
+	return names
 }
 
 // nodeService is what of the node service makes sense: list and info.
