@@ -33,7 +33,10 @@ hostile: ## 10,000 hostile connections of each kind while an app is under load (
 kills: ## Kill the runtime 100 times while it is written to (minutes)
 	COCAINE_TEST_KILLS=100 $(GO) test -count=1 -timeout 60m -v -run TestKilledRuntime ./internal/daemon
 
-.PHONY: generate-check hostile kills
+chaos: ## A million calls on one client while everything breaks (minutes)
+	COCAINE_TEST_CALLS=1000000 $(GO) test -count=1 -timeout 60m -v -run '^TestChaos$$' .
+
+.PHONY: generate-check hostile kills chaos
 generate: ## Make generated files anew
 	$(GO) generate ./...
 

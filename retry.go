@@ -141,10 +141,19 @@ func (a *attempts) again(ctx context.Context, err error) error {
 	case <-timer.C:
 		return nil
 	case <-a.service.conn.client.ctx.Done():
-		return &kindError{err, ErrClosed}
+		return also(err, ErrClosed)
 	case <-ctx.Done():
-		return &kindError{err, ctx.Err()}
+		return also(err, ended(ctx))
 	}
+}
+
+// also makes the failure of a call an error of another kind too. It stays a bare
+// CallError, whose names can be changed.
+func also(err, kind error) error {
+	if call, ok := err.(*CallError); ok {
+		return &CallError{Service: call.Service, Method: call.Method, Err: &kindError{call.Err, kind}}
+	}
+	return &kindError{err, kind}
 }
 
 // unconnected reports whether a call failed for want of a connection.
