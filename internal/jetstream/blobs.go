@@ -106,6 +106,10 @@ func (b *Blobs) putChunks(ctx context.Context, name string, r io.Reader) (size i
 		}
 		n, readErr := io.ReadFull(r, *buffer)
 		if n > 0 {
+			// What is in flight is not on the disk yet.
+			if err := b.state.checkSpace((len(flying)+1)*b.chunk, reserve); err != nil {
+				return 0, 0, err
+			}
 			future, err := b.state.js.PublishMsgAsync(&nats.Msg{Subject: b.chunkSubject(name, chunks), Data: (*buffer)[:n]})
 			if err != nil {
 				return 0, 0, err

@@ -157,7 +157,11 @@ func (k *KV) Delete(ctx context.Context, key string, rev uint64) (uint64, error)
 	if rev != 0 {
 		expect(h, rev)
 	}
-	removed, err := k.send(ctx, key, nil, h)
+	err := k.state.checkSpace(0, reserveForRemoval)
+	var removed uint64
+	if err == nil {
+		removed, err = k.send(ctx, key, nil, h)
+	}
 	if err != nil {
 		return 0, cannot("delete", k.object(key), err)
 	}
@@ -222,6 +226,9 @@ func (k *KV) publish(ctx context.Context, key string, value []byte, o WriteOptio
 	}
 	if rev != nil {
 		expect(h, *rev)
+	}
+	if err := k.state.checkSpace(len(value), reserve); err != nil {
+		return 0, err
 	}
 	return k.send(ctx, key, value, h)
 }

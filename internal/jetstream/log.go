@@ -74,6 +74,9 @@ func (l *Log) Append(ctx context.Context, key string, data []byte) (uint64, erro
 	if err := checkKey(key); err != nil {
 		return 0, cannot("append to", l.object(key), err)
 	}
+	if err := l.state.checkSpace(len(data), reserve); err != nil {
+		return 0, cannot("append to", l.object(key), err)
+	}
 	ack, err := l.state.js.PublishMsg(ctx, &nats.Msg{Subject: l.subject + key, Data: data})
 	if err != nil {
 		return 0, cannot("append to", l.object(key), err)

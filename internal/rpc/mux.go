@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -99,6 +100,9 @@ type Mux struct {
 	methods map[uint64]*method
 	low     [lowMethods]*method // those of methods with small numbers, which are nearly all
 	turns   *semaphore.Weighted // nil unless MuxOptions.Calls
+
+	complained atomic.Int64 // when complain logged last, in seconds
+	silent     atomic.Int64 // how often it has not since
 }
 
 const lowMethods = 32
@@ -211,7 +215,7 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 		m.inline(b, s, ch, e, c)
 	case mute:
 		if err := m.guardMute(e, c); err != nil {
-			m.log.Warn("cannot serve "+e.msg.Name, "peer", c.Peer, "cause", err)
+			m.complain(c, err)
 		}
 	case stream:
 		if s.streams.Load() >= int64(s.opts.Streams) {
@@ -231,6 +235,17 @@ func (m *Mux) AcceptCall(b *Batch, s *Session, ch uint64, first, write *Frame) b
 	return e != nil && e.whole != nil && m.opts.Authorize == nil && e.whole.AcceptCall(b, s, ch, first, write)
 }
 
+// complain logs the failure of a call that has no answer, once a second: a client can
+// make very many of them.
+func (m *Mux) complain(c *Call, err error) {
+	now := time.Now().Unix()
+	if last := m.complained.Load(); last == now || !m.complained.CompareAndSwap(last, now) {
+		m.silent.Add(1)
+		return
+	}
+	m.log.Warn("cannot serve "+c.Method.Name, "peer", c.Peer, "cause", err, "unlogged", m.silent.Swap(0))
+}
+
 // readFrame reads what every method needs.
 func (c *Call) readFrame() (err error) {
 	r := msgpack.NewReader(c.Args)
@@ -246,7 +261,7 @@ func (m *Mux) refuse(b *Batch, s *Session, ch uint64, c *Call, err error) Receiv
 	if msg := named(c.Method.Reply.Node, "error"); msg != nil {
 		_ = s.Send(b, ch, msg.ID, AppendError(nil, AsError(err)), c.echo) // the session may be over: then nobody is left to tell
 	} else {
-		m.log.Warn("cannot serve "+c.Method.Name, "peer", c.Peer, "cause", err)
+		m.complain(c, err)
 	}
 	return Discard(c.Method.Next)
 }

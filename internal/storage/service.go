@@ -115,6 +115,8 @@ func coded(err error, collection, key string) error {
 		code = syscall.EINVAL
 	case errors.Is(err, ErrTooLarge):
 		code = syscall.EFBIG
+	case errors.Is(err, syscall.ENOSPC):
+		code = syscall.ENOSPC
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return rpc.AsError(err)
 	}
