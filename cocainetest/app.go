@@ -97,7 +97,8 @@ func (p workerPlace) accept(context.Context) (net.Conn, error) {
 func (a *App) Ready(ctx context.Context) error { return a.host.Ready(ctx) }
 
 // WorkerOptions are what worker.New needs to make a worker of an app, for Serve.
-// Whoever changes them leaves Endpoint, UUID and Dial alone.
+// Whoever changes them leaves App, Endpoint, UUID and Dial alone. It fails the test if
+// a service that is no app has the name.
 func (r *Runtime) WorkerOptions(app string) worker.Options {
 	r.t.Helper()
 	a := r.app(app)

@@ -171,7 +171,8 @@ func (r *Runtime) Service(name string, m Methods) *Service {
 }
 
 // ServiceLike is Service for one that has the methods of a service that Cocaine knows
-// by another name: a second storage, or "app" for an app without a worker.
+// by another name: a second storage, or "app" for an app without a worker. It fails
+// the test if there is no such service either.
 func (r *Runtime) ServiceLike(name, like string, m Methods) *Service {
 	r.t.Helper()
 	p := knownProtocol(like)
