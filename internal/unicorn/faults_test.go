@@ -96,14 +96,22 @@ func contend(t *testing.T, l life, clients, rounds, restarts int) {
 		workers.Go(func() { s.work(i, rounds) })
 		readers.Go(func() { s.read(clients + i) })
 	}
+	worked := make(chan struct{})
+	go func() {
+		defer close(worked)
+		workers.Wait()
+	}()
 	for range restarts {
 		for range clients * rounds / (restarts + 1) {
-			<-s.progress
+			select {
+			case <-s.progress:
+			case <-worked: // too early: they have failed
+			}
 		}
 		s.down()
 		s.up()
 	}
-	workers.Wait()
+	<-worked
 	acked, unknown := 0, 0
 	for i := range s.tallies {
 		s.settle(&s.tallies[i])

@@ -76,9 +76,9 @@ func TestServiceBytes(t *testing.T) {
 		{"subscribe to a missing node", "93 0a 00 91 a4(/g/m) 2f672f6d", "94 0a 00 91 92 c0 ff 90"},
 		{"children_subscribe", "93 0b 01 91 a2(/g) 2f67", "94 0b 00 92 06(the sixth change of all) 92 a161 a16e 90"},
 		{"its close", "93 0b 00 90", ""},
-		{"lock", "93 0c 08 91 a4(/g/l) 2f672f6c", "94 0c 00 91 c3 90"},
+		{"lock", "93 0c 08 91 a4(/h/l) 2f682f6c", "94 0c 00 91 c3 90"},
 		{"its close", "93 0c 00 90", ""},
-		{"named_lock", "93 0d 09 92 a4(/g/k) 2f672f6b a3(own) 6f776e", "94 0d 00 91 c3 90"},
+		{"named_lock", "93 0d 09 92 a4(/h/k) 2f682f6b a3(own) 6f776e", "94 0d 00 91 c3 90"},
 		{"del", "93 0e 05 92 a4(/g/n) 2f672f6e 00", "94 0e 00 91 c3 90"},
 		{"remove", "93 0f 06 92 a4(/g/a) 2f672f61 ff", "94 0f 00 91 c3 90"},
 		{"an error", "93 10 06 92 a4(/g/a) 2f672f61 ff", "94 10 01 92 92 0b 08 da0024(36 bytes) " +
