@@ -225,6 +225,64 @@ func TestEverythingIsResolvableUntilStop(t *testing.T) {
 	}
 }
 
+// TestUnicornOutlivesTheDaemon: values do, locks and subscriptions do not, and they do
+// not keep the daemon from ending.
+func TestUnicornOutlivesTheDaemon(t *testing.T) {
+	dir := directory(t)
+	d := start(t, daemon.Options{Config: configuration(dir, nil)})
+	c := dial(t, d.Addr().String())
+	ctx := t.Context()
+	if err := c.Unicorn().Create(ctx, "/site/limit", 7); err != nil {
+		t.Fatal(err)
+	}
+	if _, done, err := c.Unicorn().Put(ctx, "/site/limit", 8, 0); err != nil || !done {
+		t.Fatal(done, err)
+	}
+	lock, err := c.Unicorn().Lock(ctx, "/site/leader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		for _, err := range c.Unicorn().Subscribe(ctx, "/site/limit") {
+			if err != nil {
+				ended <- err
+				return
+			}
+			close(seen)
+		}
+	}()
+	<-seen
+	began := time.Now()
+	stop(t, d)
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("the daemon takes %v to end", took)
+	}
+	<-lock.Done()
+	if err := <-ended; err == nil {
+		t.Error("the subscription ends without an error")
+	}
+
+	d = start(t, daemon.Options{Config: configuration(dir, nil)})
+	c = dial(t, d.Addr().String())
+	v, err := c.Unicorn().Get(ctx, "/site/limit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit int
+	if err := v.Decode(&limit); err != nil || limit != 8 || v.Version != 1 {
+		t.Errorf("after the restart the value is %d, version %v, %v", limit, v.Version, err)
+	}
+	again, err := c.Unicorn().Lock(ctx, "/site/leader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestStopBeforeStart(t *testing.T) {
 	d, err := daemon.New(t.Context(), daemon.Options{Config: configuration(directory(t), nil)})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 )
@@ -38,6 +39,9 @@ const (
 	removals = 32
 	// retry is how long a removal that failed waits before it tries again.
 	retry = time.Second
+	// makeTimeout is how long the making of an ephemeral node may take. What comes of it
+	// after that is removed.
+	makeTimeout = 30 * time.Second
 )
 
 // core is a Store on a journal.
@@ -400,6 +404,9 @@ func (c *core) hold(ctx context.Context, path string, value []byte) (*Held, erro
 func (c *core) Lock(ctx context.Context, path string, value []byte) (*Held, error) {
 	err := check(ctx, path, value)
 	if err == nil {
+		err = CheckPath(join(path, memberName(math.MaxUint64)))
+	}
+	if err == nil {
 		var h *Held
 		if h, err = c.join(ctx, path, value); err == nil {
 			return h, nil
@@ -440,7 +447,9 @@ func (c *core) makeHeld(ctx context.Context, path string, value []byte, k kind) 
 	if err := c.t.adopt(h); err != nil {
 		return nil, err
 	}
-	err = c.make(context.WithoutCancel(ctx), path, record{Versioned: versioned(value, 0), kind: k, owner: h.owner})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeTimeout)
+	defer cancel()
+	err = c.make(ctx, path, record{Versioned: versioned(value, 0), kind: k, owner: h.owner})
 	if err == nil {
 		var now string
 		if now, err = c.j.session(); err == nil && now == session {

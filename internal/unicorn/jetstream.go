@@ -113,6 +113,7 @@ func (s *JetStream) apply(e jetstream.Event) {
 	path, err := parseKey(e.Key)
 	if err != nil {
 		s.log.Warn("unicorn: a key is none of ours", "key", e.Key, "cause", err)
+		s.t.pass(e.Revision)
 		return
 	}
 	if e.Deleted {

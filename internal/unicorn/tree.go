@@ -153,6 +153,13 @@ func (t *tree) vacate(n *node, rev uint64) {
 	t.vacate(parent, rev)
 }
 
+// pass takes note of a change that is not of the tree.
+func (t *tree) pass(rev uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.step(rev)
+}
+
 // step tells that the tree is right up to a revision.
 func (t *tree) step(rev uint64) {
 	t.seen = max(t.seen, rev)

@@ -348,6 +348,10 @@ func paths(t *testing.T, s unicorn.Store) {
 		wantNode(t, s, path, path, 0)
 		wantMissing(t, s, path[:len(path)-1]+"0")
 	}
+	for _, path := range []string{long, deep} { // no room for a member
+		_, err := s.Lock(t.Context(), path, enc(1))
+		wantError(t, err, unicorn.ErrBadPath)
+	}
 	wantMissing(t, s, "/a/b")
 	if got := children(t, s, "/héllo"); !slices.Equal(got, []string{"wörld"}) {
 		t.Errorf("children are %q", got)
