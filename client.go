@@ -2,6 +2,7 @@ package cocaine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
@@ -117,15 +118,22 @@ func (c *Client) connector(name string) *connector {
 // resolve asks the locators, one after the other, until one answers. Each has its
 // share of the time, and so has connecting to the service later.
 func (c *Client) resolve(ctx context.Context, name string) (*Resolution, error) {
-	for left := c.locators; ; left-- {
+	again := true
+	for left := c.locators; ; {
 		part, cancel := share(ctx, left, c.locators)
-		r, err := c.Locator().Resolve(part, name)
+		r, err := c.Locator().ask(part, name, "")
 		silent := part.Err() != nil && ctx.Err() == nil
 		cancel()
-		if !silent || left <= 1 {
+		switch {
+		case !silent && again && errors.Is(err, ErrDisconnected): // asking twice does no harm
+			again = false
+			continue
+		case !silent || left <= 1:
 			return r, err
 		}
-		if l := c.locator.current.Load(); l != nil {
+		left--
+		failed, ok := errors.AsType[*ResolveError](err)
+		if l := c.locator.current.Load(); ok && l != nil && l.endpoint == failed.Locator { // it may be another by now
 			c.log.Warn("locator does not answer", "locator", l.endpoint, "service", name)
 			c.locator.drop(l)
 		}

@@ -198,6 +198,7 @@ func (c *connector) drop(l *link) {
 	c.mu.Lock()
 	c.distrust = l.endpoint
 	c.mu.Unlock()
+	l.dropped.Store(true)
 	_ = l.session.Close() // returns no error
 }
 

@@ -191,15 +191,20 @@ func ended(ctx context.Context) error {
 // lost gives the end of the link's session as an error of this package.
 func (l *link) lost() error {
 	err := l.session.Err()
-	if errors.Is(err, rpc.ErrClosed) {
+	switch joined, ok := err.(interface{ Unwrap() []error }); {
+	case l.dropped.Load():
+		err = errSilent
+	case errors.Is(err, rpc.ErrClosed):
 		return ErrClosed
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { // rpc.ErrDisconnected and the cause
+	case ok: // rpc.ErrDisconnected and the cause
 		parts := joined.Unwrap()
 		err = parts[len(parts)-1]
 	}
 	return &DisconnectedError{Service: l.service, Endpoint: l.endpoint, Err: err}
 }
+
+// errSilent is why a connection was dropped.
+var errSilent = errors.New("it did not answer in time")
 
 // isLost reports whether an error of package rpc is about the session.
 func isLost(err error) bool {

@@ -1,13 +1,16 @@
 package cocaine
 
 import (
+	"sync/atomic"
+
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // A link is a live connection to a service, with what the service told of its
-// methods. It does not change.
+// methods. It does not change, but that it may be dropped.
 type link struct {
+	dropped  atomic.Bool // ended from this side because it did not answer: a loss to its calls
 	session  *rpc.Session
 	service  string
 	endpoint string

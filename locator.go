@@ -51,14 +51,20 @@ func (l Locator) ResolveSeed(ctx context.Context, name, seed string) (*Resolutio
 	if name == locatorName && l.service.made() {
 		return l.service.conn.find(ctx)
 	}
+	r, err := l.ask(ctx, name, seed)
+	if errors.Is(err, ErrDisconnected) { // asking twice does no harm
+		r, err = l.ask(ctx, name, seed)
+	}
+	return r, err
+}
+
+// ask is ResolveSeed of another service than the locator, without a repeat.
+func (l Locator) ask(ctx context.Context, name, seed string) (*Resolution, error) {
 	args := []any{name}
 	if seed != "" {
 		args = append(args, seed)
 	}
 	m, from, err := l.service.once(ctx, "resolve", args)
-	if errors.Is(err, ErrDisconnected) { // asking twice does no harm
-		m, from, err = l.service.once(ctx, "resolve", args)
-	}
 	failed := &ResolveError{Service: name}
 	if from != nil {
 		failed.Locator = from.endpoint
