@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -233,9 +234,20 @@ func (d *Daemon) Start(ctx context.Context) error {
 	if err := d.node.Boot(ctx); err != nil {
 		return errors.Join(err, d.Stop(ctx))
 	}
+	giveBack()
 	d.ready.Store(true)
 	d.log.Info("ready", "locator", d.Addr(), "node", d.id, "state", d.conf.Paths.State, "took", time.Since(d.born).Round(time.Millisecond))
 	return nil
+}
+
+// giveBack gives memory back to the system that reading a large state took once: else
+// it stays with the process for minutes.
+func giveBack() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapIdle-m.HeapReleased > 32<<20 {
+		debug.FreeOSMemory()
+	}
 }
 
 // Addr is where the locator listens.

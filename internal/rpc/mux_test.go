@@ -1,10 +1,12 @@
 package rpc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -566,5 +568,25 @@ func TestMuxMute(t *testing.T) {
 		p := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Acceptor: m}})
 		p.Send(1, idl.UnicornLock, "/l")
 		p.WantIdle()
+	})
+}
+
+// What a client gets wrong in calls that have no answer is logged once a second, and
+// how often it was not.
+func TestMuteFailuresAreLoggedSometimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer // only the reader writes
+		m := kindMux(rpc.MuxOptions{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		p := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Acceptor: m}})
+		for ch := uint64(1); ch <= 100; ch++ {
+			p.Send(ch, kindMute, "fail")
+		}
+		time.Sleep(2 * time.Second)
+		p.Send(101, kindMute, "fail")
+		p.WantIdle()
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[1], "unlogged=99") {
+			t.Errorf("the log says\n%s", log.String())
+		}
 	})
 }

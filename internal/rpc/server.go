@@ -76,11 +76,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, a Acceptor) error {
 	o := s.opts.Session
 	o.Acceptor = a
 	var delay time.Duration
+	rush := rush{began: time.Now()}
 	for {
 		conn, err := ln.Accept()
 		if err == nil {
 			delay = 0
 			s.start(ctx, conn, o)
+			rush.breathe(ctx)
 			continue
 		}
 		if ctx.Err() != nil || s.isStopping() || errors.Is(err, net.ErrClosed) {
@@ -98,6 +100,34 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, a Acceptor) error {
 			return nil
 		}
 	}
+}
+
+// rushed is how many connections a listener takes before it looks at how fast they
+// come.
+const rushed = 64
+
+// rush tells when connections come so fast that whoever has one already is kept
+// waiting: taking one, and seeing it end, keeps the processors from the others as long
+// as there is a next one.
+type rush struct {
+	began time.Time
+	n     int
+}
+
+// breathe is called for every connection. If they come faster than one in a
+// millisecond, it pauses for three times as long as they took: they wait with the
+// system meanwhile.
+func (r *rush) breathe(ctx context.Context) {
+	if r.n++; r.n < rushed {
+		return
+	}
+	if took := time.Since(r.began); took < rushed*time.Millisecond {
+		select {
+		case <-time.After(3 * took):
+		case <-ctx.Done():
+		}
+	}
+	r.n, r.began = 0, time.Now()
 }
 
 // temporary reports whether an accept error passes.
