@@ -9,8 +9,8 @@ import (
 // A Result is a value or an error: what a Future came to, or an item of a
 // sequence.
 type Result[T any] struct {
-	Value T
-	Err   error
+	Value T     // the zero value if Err is not nil, as a rule
+	Err   error // nil for a value
 }
 
 // Get returns the two as a call would.

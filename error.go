@@ -14,9 +14,15 @@ import (
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
-// Error is a failure that a service or a worker reported. Category and Code are
-// the contract, Message is for people. errors.Is matches two of them by category
-// and code alone.
+// Error is a failure that a service or a worker reported:
+//
+//	type Error struct {
+//		Category, Code int
+//		Message        string
+//	}
+//
+// Category and Code are the contract, Message is for people. errors.Is matches two
+// of them by category and code alone. docs/PROTOCOL.md, Errors, lists the codes.
 type Error = rpc.Error
 
 // CategoryUser is the category for codes that an app defines itself.
@@ -84,7 +90,7 @@ func (e *CallError) Unwrap() error { return e.Err }
 // ResolveError says that a locator did not find a service, or not in time. If
 // nobody serves the name, it wraps ErrServiceNotFound.
 type ResolveError struct {
-	Service string
+	Service string // the name that was asked for
 	Locator string // the address of the locator that was asked; "" if none could be
 	Err     error
 }
@@ -101,7 +107,7 @@ func (e *ResolveError) Unwrap() error { return e.Err }
 // what the dialer said of each: syscall.ECONNREFUSED, *net.DNSError,
 // context.DeadlineExceeded.
 type ConnectError struct {
-	Service  string
+	Service  string  // its name
 	Attempts []error // one for each endpoint, in the order they were tried
 }
 
@@ -120,8 +126,8 @@ func (e *ConnectError) Unwrap() []error { return e.Attempts }
 // VersionError says that a service speaks another version of its protocol than
 // CallOptions.Version wants. Nothing was sent.
 type VersionError struct {
-	Service   string
-	Want, Got int
+	Service   string // its name
+	Want, Got int    // versions of its protocol
 }
 
 // Error names both versions.
@@ -133,7 +139,7 @@ func (e *VersionError) Error() string {
 // ErrDisconnected and whatever the network or the protocol said, but never io.EOF:
 // a lost connection is not the end of a stream.
 type DisconnectedError struct {
-	Service  string
+	Service  string // its name
 	Endpoint string // host:port
 	Err      error  // io.EOF if the other side closed it
 }

@@ -10,6 +10,8 @@ import (
 
 // A Header is a name and a value that travel with a call, beside its arguments.
 // The value may be any bytes.
+//
+//	type Header struct{ Name, Value string }
 type Header = hpack.Header
 
 // Headers are those of one call. Names may repeat.

@@ -16,17 +16,17 @@ const locatorName = "locator"
 
 // A Resolution is what the locator knows of a service.
 type Resolution struct {
-	Name      string
+	Name      string   // as it was asked for, that of a group included
 	Endpoints []string // host:port, or unix:PATH for a locator, in the order to try them
-	Version   int
+	Version   int      // of its protocol
 	Methods   []Method // by ascending id
 	graph     idl.Graph
 }
 
 // A Method is what a service tells of one of its methods.
 type Method struct {
-	ID      uint64
-	Name    string
+	ID      uint64   // in the frames of a call
+	Name    string   // what Call and the like take
 	Accepts []string // messages the caller may send after the call; empty: none
 	Replies []string // messages the service may answer with; empty: it does not answer
 }

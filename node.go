@@ -45,15 +45,18 @@ type AppInfo struct {
 	// Published says that the locator knows the app. The wire spells it so.
 	Published bool `codec:"publushed" json:"published"`
 
+	// Manifest and Profile are there when the flags ask for them.
 	Manifest map[string]any `codec:"manifest" json:"manifest,omitempty"`
 	Profile  struct {
 		Name string         `codec:"name" json:"name"`
 		Data map[string]any `codec:"data" json:"data,omitempty"`
 	} `codec:"profile" json:"profile"`
+	// Requests counts those since the app started.
 	Requests struct {
 		Accepted uint64 `codec:"accepted" json:"accepted"`
 		Rejected uint64 `codec:"rejected" json:"rejected"`
 	} `codec:"requests" json:"requests"`
+	// Queue is what waits for a worker.
 	Queue struct {
 		Capacity       int     `codec:"capacity" json:"capacity"`
 		Depth          int     `codec:"depth" json:"depth"`
@@ -65,7 +68,8 @@ type AppInfo struct {
 	// Timings holds the milliseconds that so many of the requests took at most.
 	Timings map[string]float64 `codec:"timings" json:"timings,omitempty"`
 	Load    int                `codec:"load" json:"load"` // requests on workers now
-	Pool    struct {
+	// Pool is the workers: now, at most, and over time.
+	Pool struct {
 		Active   int                   `codec:"active" json:"active"`
 		Idle     int                   `codec:"idle" json:"idle"`
 		Capacity int                   `codec:"capacity" json:"capacity"`
@@ -77,12 +81,12 @@ type AppInfo struct {
 
 // WorkerInfo is the state of one worker of an app.
 type WorkerInfo struct {
-	State            string  `codec:"state" json:"state"`
-	Uptime           float64 `codec:"uptime" json:"uptime"` // seconds
-	Accepted         uint64  `codec:"accepted" json:"accepted"`
-	Sending          int     `codec:"load:tx" json:"sending"`   // requests whose caller still sends
-	Answering        int     `codec:"load:rx" json:"answering"` // requests that are being answered
-	Load             int     `codec:"load:total" json:"load"`
+	State            string  `codec:"state" json:"state"`                           // spawning, handshaking, active, sealing, terminating, closed
+	Uptime           float64 `codec:"uptime" json:"uptime"`                         // seconds
+	Accepted         uint64  `codec:"accepted" json:"accepted"`                     // requests so far
+	Sending          int     `codec:"load:tx" json:"sending"`                       // requests whose caller still sends
+	Answering        int     `codec:"load:rx" json:"answering"`                     // requests that are being answered
+	Load             int     `codec:"load:total" json:"load"`                       // requests now
 	OldestChannelAge float64 `codec:"oldest_channel_age" json:"oldest_channel_age"` // milliseconds
 }
 

@@ -11,8 +11,8 @@ import (
 // PanicError is the error of a function that panicked while this package ran it in
 // a goroutine.
 type PanicError struct {
-	Value any
-	Stack []byte
+	Value any    // what the function panicked with
+	Stack []byte // of the goroutine, as debug.Stack gives it
 }
 
 // Error says what the panic said.

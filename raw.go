@@ -2,7 +2,7 @@ package cocaine
 
 import "github.com/cocaine/cocaine-go/internal/codec"
 
-// Raw is one msgpack value that has not been decoded. As an argument it is sent
+// Raw is one msgpack value that has not been decoded, a []byte. As an argument it is sent
 // as it is; as the type of a result it keeps the bytes. Its Decode method decodes
 // it later.
 type Raw = codec.Raw

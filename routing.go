@@ -15,8 +15,8 @@ type RoutingTable map[string][]RoutingPoint
 // A RoutingPoint is the place of a service on the ring of a group. It serves the
 // seeds that fall before it, down to the next lower point.
 type RoutingPoint struct {
-	Point   uint32
-	Service string
+	Point   uint32 // on a ring of 2^32 places
+	Service string // its name
 }
 
 // Pick names the service that serves a seed in a group, the one that the locator

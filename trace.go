@@ -9,7 +9,13 @@ import (
 )
 
 // A Trace ties the parts of one request together, across processes. Every call
-// made with a context that carries one becomes a span of its own below it.
+// made with a context that carries one becomes a span of its own below it:
+//
+//	type Trace struct {
+//		ID, Span, Parent uint64 // of the request; of this part; of the part that called it
+//		High             uint64 // the upper half of an id of 128 bits, as a rule 0
+//		Verbose          bool   // lifts the threshold for everything logged on its behalf
+//	}
 //
 // Its Traceparent method and ParseTraceparent are the bridge to W3C Trace Context:
 // the lower 64 bits of the trace id there are ID here, the parent id is Span. The

@@ -70,8 +70,8 @@ func (v Versioned) Decode(into any) error {
 
 // Children are the names of a node's children, at one version of that list.
 type Children struct {
-	Version Version
-	Names   []string
+	Version Version  // of the list, NoVersion if there is no node
+	Names   []string // not paths
 }
 
 // Get returns the value of a node. A node that is not there is no error: its

@@ -27,7 +27,7 @@ type Method interface {
 // Decode decodes the arguments as those of any message.
 type Call struct {
 	cocaine.Message
-	Trace cocaine.Trace
+	Trace cocaine.Trace // that of the caller; zero if it has none
 }
 
 // Bind decodes the arguments, in their order, into the pointers. There may be

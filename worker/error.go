@@ -26,7 +26,9 @@ var (
 // A RequestError says that the caller ended its half of a stream with an error and
 // not with an end: it gave up, or it went away. Err tells its code, [5, 2] for a
 // caller that went away.
-type RequestError struct{ Err *cocaine.Error }
+type RequestError struct {
+	Err *cocaine.Error // never nil
+}
 
 // Error implements error.
 func (e *RequestError) Error() string { return "request error - " + e.Err.Error() }
@@ -37,7 +39,7 @@ func (e *RequestError) Unwrap() error { return e.Err }
 // A PanicError is the failure of a handler that panicked. The log has it; Recover
 // shows it to middleware.
 type PanicError struct {
-	Event string
+	Event string // whose handler it was
 	Value any    // what the handler panicked with
 	Stack []byte // of the goroutine, as debug.Stack gives it
 }

@@ -18,6 +18,7 @@ import (
 // ctx belongs to the request, as the package comment says. Serve is called by many
 // goroutines at once.
 type Handler interface {
+	// Serve serves one request.
 	Serve(ctx context.Context, s *Stream) error
 }
 
