@@ -18,7 +18,7 @@ import (
 
 // A Frame is one message as it was sent (docs/PROTOCOL.md, Frames).
 type Frame struct {
-	Time     time.Time // when it was written, or read; virtual inside a bubble of testing/synctest
+	Time     time.Time // when it was written or read, virtual in a bubble of testing/synctest
 	Conn     int       // which connection, in the order in which they were made, from 1
 	From, To string    // "client", a service, "worker of APP", "runtime"
 	Channel  uint64
