@@ -474,6 +474,12 @@ func (t *tree) adopt(h *Held) error {
 	return t.err
 }
 
+func (t *tree) owns(owner string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ours[owner] != nil
+}
+
 // disown takes adopt back. It reports false if the node was lost before.
 func (t *tree) disown(h *Held) bool {
 	t.mu.Lock()

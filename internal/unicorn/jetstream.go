@@ -10,7 +10,11 @@ import (
 	"github.com/cocaine/cocaine-go/internal/jetstream"
 )
 
-const bucket = "unicorn"
+const (
+	bucket = "unicorn"
+	// localSession is that of a runtime that has its state to itself.
+	localSession = "local"
+)
 
 // JetStream is the Store on the state engine.
 type JetStream struct {
@@ -18,6 +22,7 @@ type JetStream struct {
 	kv      *jetstream.KV
 	watcher *jetstream.Watcher
 	alone   bool
+	ready   bool   // the tree has been read; belongs to who reads the watcher
 	lease   *lease // nil if alone, or if the engine is too old for it
 }
 
@@ -44,14 +49,21 @@ func openJetStream(ctx context.Context, state *jetstream.State, alone bool) (*Je
 	if err := s.read(ctx); err != nil {
 		return nil, err
 	}
+	if !alone {
+		if err := s.openLease(ctx, state); err != nil {
+			s.watcher.Stop()
+			return nil, err
+		}
+	}
 	s.wg.Go(s.follow)
 	if alone {
-		err = s.removeEphemeral(ctx)
-	} else {
-		err = s.openLease(ctx, state)
+		if err := s.removeEphemeral(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
+	if s.lease != nil {
+		s.lease.sweep(ctx)
+		s.wg.Go(s.lease.keep)
 	}
 	return s, nil
 }
@@ -88,6 +100,7 @@ func (s *JetStream) read(ctx context.Context) error {
 		}
 		if e.Synced {
 			s.t.raise(top)
+			s.ready = true
 			return nil
 		}
 		s.apply(e)
@@ -125,6 +138,19 @@ func (s *JetStream) apply(e jetstream.Event) {
 		s.log.Warn("unicorn: a record cannot be read", "path", show(path))
 	}
 	s.t.set(path, r, e.Revision)
+	if s.ready && s.isOrphan(r) {
+		s.background(func() { s.discard(path, r.owner) })
+	}
+}
+
+// isOrphan reports whether a record is that of an ephemeral node of this process that
+// nobody holds: the engine has kept it although it did not say so in time.
+func (s *JetStream) isOrphan(r record) bool {
+	if r.kind == persistent || s.t.owns(r.owner) {
+		return false
+	}
+	session, err := s.j.session()
+	return err == nil && sessionOf(r.owner) == session
 }
 
 // removeEphemeral removes what an earlier life of this runtime held.
@@ -175,7 +201,7 @@ func (s *journalKV) load(ctx context.Context, path string) (record, uint64, erro
 
 func (s *journalKV) session() (string, error) {
 	if s.alone {
-		return "local", nil
+		return localSession, nil
 	}
 	if s.lease == nil {
 		return "", errTooOld

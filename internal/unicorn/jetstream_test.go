@@ -218,6 +218,31 @@ func TestDamagedRecords(t *testing.T) {
 	wantNode(t, s, "/orphan", text("x"), 1)
 }
 
+// TestOrphans: what the engine has kept although its maker was told of a failure must
+// not block a lock for ever.
+func TestOrphans(t *testing.T) {
+	state := openState(t, t.TempDir())
+	s := openStore(t, state)
+	kv, err := state.KV(t.Context(), "unicorn", jetstream.KVOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		key := fmt.Sprintf("l.lock%010d", i)
+		if _, err := kv.Put(t.Context(), key, []byte{1}, jetstream.WriteOptions{Meta: "1 0 queued local.nobody 0"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := s.Lock(t.Context(), "/l", text("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, h.Acquired(), "lock")
+	if err := h.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func openShared(t testing.TB, state *jetstream.State) *unicorn.JetStream {
 	t.Helper()
 	s, err := unicorn.OpenShared(t.Context(), state)

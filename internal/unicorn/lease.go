@@ -50,8 +50,7 @@ type lease struct {
 	renewed time.Time // when it was last known to be alive
 }
 
-// openLease begins a session and the goroutine that keeps it, which ends with the
-// store, and removes what dead sessions have left.
+// openLease begins a session, if the engine can let it expire.
 func (s *JetStream) openLease(ctx context.Context, state *jetstream.State) error {
 	kv, err := state.KV(ctx, sessionBucket, jetstream.KVOptions{})
 	if err != nil || !kv.SupportsTTL() {
@@ -62,8 +61,6 @@ func (s *JetStream) openLease(ctx context.Context, state *jetstream.State) error
 		return err
 	}
 	s.lease = l
-	l.sweep(ctx)
-	s.wg.Go(l.keep)
 	return nil
 }
 
@@ -77,6 +74,7 @@ func (l *lease) current() (string, error) {
 	return l.id, nil
 }
 
+// keep beats until the store ends.
 func (l *lease) keep() {
 	beat := time.NewTicker(leaseBeat)
 	defer beat.Stop()

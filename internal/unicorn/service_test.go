@@ -204,6 +204,54 @@ func TestServiceLocksEndWithTheConnection(t *testing.T) {
 	c.Want(1, idl.Write, true)
 }
 
+// TestServiceSlowSubscriber: who does not read costs no more than his buffers, and in
+// the end has the newest value.
+func TestServiceSlowSubscriber(t *testing.T) {
+	const puts, size, buffer = 200, 10_000, 64 << 10
+	s := openMemory(t)
+	p := rpctest.New(t, rpctest.Options{Buffer: 4 << 10,
+		Session: rpc.SessionOptions{Buffer: buffer, Acceptor: unicorn.Service(s, rpc.MuxOptions{})}})
+	value := strings.Repeat("x", size)
+	if err := s.Create(t.Context(), "/a", text("")); err != nil {
+		t.Fatal(err)
+	}
+	p.Send(1, idl.UnicornSubscribe, "/a")
+	p.Want(1, idl.Write, []any{"", 0})
+	long := append([]byte{0xda, size >> 8, size & 0xff}, value...)
+	for version := range int64(puts) {
+		if _, _, err := s.Put(t.Context(), "/a", long, version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frames, last := 0, int64(0)
+	for last != puts {
+		frames++
+		_, version := versioned(p.Recv().Values()[0])
+		if version <= last {
+			t.Fatalf("version %d comes after %d", version, last)
+		}
+		last = version
+	}
+	if most := (buffer+4<<10)/size + 4; frames > most {
+		t.Errorf("there were %d messages, at most %d fit in the buffers", frames, most)
+	}
+}
+
+func TestServiceLimitsSubscriptions(t *testing.T) {
+	p := rpctest.New(t, rpctest.Options{Session: rpc.SessionOptions{Streams: 2,
+		Acceptor: unicorn.Service(openMemory(t), rpc.MuxOptions{})}})
+	p.Send(1, idl.UnicornSubscribe, "/a")
+	p.Want(1, idl.Write, []any{nil, -1})
+	p.Send(2, idl.UnicornLock, "/l")
+	p.Want(2, idl.Write, true)
+	for channel, method := range []uint64{idl.UnicornSubscribe, idl.UnicornChildrenSubscribe, idl.UnicornLock} {
+		p.Send(uint64(3+channel), method, "/l")
+		p.WantError(uint64(3+channel), idl.CategoryDispatch, 6)
+	}
+	p.Send(6, idl.UnicornGet, "/a")
+	p.Want(6, idl.Value, []any{nil, -1})
+}
+
 func TestServiceLostLock(t *testing.T) {
 	p := play(t, openMemory(t))
 	p.Send(1, idl.UnicornLock, "/l")

@@ -89,8 +89,8 @@ func (t *tree) set(path string, r record, rev uint64) {
 		t.leave(n) // somebody else's: the removal in between was not shown
 	}
 	if n.rev != 0 && r.Version < n.Version { // likewise
-		t.values.end(path, cannot("follow", path, ErrNoNode))
-		t.children.end(path, cannot("follow", path, ErrNoNode))
+		t.values.end(path, ErrNoNode)
+		t.children.end(path, ErrNoNode)
 	}
 	n.record, n.rev = r, rev
 	if n.rank == 0 {
@@ -115,7 +115,7 @@ func (t *tree) place(path string, rev uint64) *node {
 	}
 	parent.names[name] = struct{}{}
 	t.changed(parent, rev)
-	t.values.end(above, cannot("follow", above, ErrHasChildren))
+	t.values.end(above, ErrHasChildren)
 	return n
 }
 
@@ -144,8 +144,8 @@ func (t *tree) vacate(n *node, rev uint64) {
 		return
 	}
 	delete(t.nodes, n.path)
-	t.values.end(n.path, cannot("follow", n.path, ErrNoNode))
-	t.children.end(n.path, cannot("follow", n.path, ErrNoNode))
+	t.values.end(n.path, ErrNoNode)
+	t.children.end(n.path, ErrNoNode)
 	above, name := split(n.path)
 	parent := t.nodes[above]
 	delete(parent.names, name)

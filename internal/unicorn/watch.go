@@ -102,14 +102,20 @@ func (all watchers) change(path string) {
 }
 
 // end ends the watches of a path, which take themselves off.
-func (all watchers) end(path string, err error) {
+func (all watchers) end(path string, why error) {
+	if len(all[path]) == 0 {
+		return
+	}
+	err := cannot("follow", path, why)
 	for w := range all[path] {
 		w.end(err)
 	}
 }
 
 func (all watchers) endAll(err error) {
-	for path := range all {
-		all.end(path, err)
+	for _, ws := range all {
+		for w := range ws {
+			w.end(err)
+		}
 	}
 }
