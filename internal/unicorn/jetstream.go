@@ -158,7 +158,12 @@ func (s *JetStream) removeEphemeral(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(removals)
 	for path, owner := range s.t.owners() {
-		g.Go(func() error { return s.removeOwned(ctx, path, owner) })
+		g.Go(func() error {
+			if err := s.removeOwned(ctx, path, owner); !errors.Is(err, ErrNoNode) {
+				return err
+			}
+			return nil
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("cannot remove the ephemeral nodes of an earlier life: %w", err)
