@@ -25,7 +25,7 @@ var levels = [][]string{
 	{"internal/hpack", "internal/idl", "internal/manifest", "internal/config", "internal/codec", "internal/httpwire"},
 	{"internal/wire", "internal/source", "internal/isolate", "internal/idl/gen"},
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
-	{"internal/relay"},
+	{"internal/relay", "internal/v011"},
 	{".", "internal/host", "internal/rpc/rpctest", "internal/storage", "internal/unicorn", "internal/logging", "internal/locator", "internal/admin", "internal/engine"},
 	{"worker", "internal/node", "internal/storage/storagetest", "internal/unicorn/unicorntest", "internal/standin", "internal/clientgen"},
 	{"internal/daemon", "cocainetest"},

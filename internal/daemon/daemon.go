@@ -34,6 +34,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/storage"
 	"github.com/cocaine/cocaine-go/internal/unicorn"
+	"github.com/cocaine/cocaine-go/internal/v011"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
@@ -59,6 +60,8 @@ type Daemon struct {
 	node     *node.Node
 	services []*service
 
+	directory *v011.Directory // of the services for clients of v0.11
+
 	ready atomic.Bool // Start has come to its end
 
 	mu      sync.Mutex
@@ -66,6 +69,9 @@ type Daemon struct {
 	stopped bool
 	stopErr error
 }
+
+// locatorName is the name of the locator's own service.
+const locatorName = "locator"
 
 // step is one thing to be undone.
 type step struct {
@@ -81,6 +87,7 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 	}
 	d := &Daemon{o: o, conf: o.Config, log: o.Log, stats: new(rpc.Stats), born: time.Now(),
 		turns: rpc.NewTurns(max(1, runtime.GOMAXPROCS(0)/2))} // the other half is for the apps
+	d.directory = v011.NewDirectory()
 	d.memory = rpc.NewMemory(o.Config.Limits.Memory)
 	d.ports = newPorts(&o.Config.Network)
 	if err := d.build(ctx); err != nil {
@@ -100,7 +107,7 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	if err := d.makeDirs(); err != nil {
 		return err
 	}
-	locatorService, err := d.newService("locator", idl.Locator, nil, d.sessions())
+	locatorService, err := d.newService(locatorName, idl.Locator, nil, v011.Locator(d.directory, (*groups)(d), d.mux()), d.sessions())
 	if err != nil {
 		return err
 	}
@@ -137,7 +144,7 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 		Hostname: d.conf.Network.Hostname, Log: d.log}); err != nil {
 		return err
 	}
-	d.onStop("locator", func(context.Context) error { d.locator.Close(); return nil })
+	d.onStop("locator", func(context.Context) error { d.directory.Close(); d.locator.Close(); return nil })
 	locatorService.loc, locatorService.a = d.locator, d.locator.Mux(d.mux())
 
 	if d.iso, err = d.isolation(); err != nil {
@@ -169,19 +176,24 @@ func (d *Daemon) newServices() error {
 	big.Limits.MaxFrame = max(big.Limits.MaxFrame, 128<<20)
 	inTurns := d.mux()
 	inTurns.Calls = clientOperations
+	records := d.loggingService()
 	for _, s := range []struct {
 		name  string
 		proto *idl.Protocol
 		a     rpc.Acceptor
+		old   *v011.ClientService // nil: as it is
 		o     rpc.SessionOptions
 	}{
-		{"storage", idl.Storage, storage.Service(d.store, inTurns), big},
-		{"unicorn", idl.Unicorn, unicorn.Service(d.unicorn, d.mux()), o},
-		{"logging", idl.Logging, d.loggingService(), o},
-		{"node", idl.NodeService, d.node.Service(d.mux()), o},
-		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux()), o},
+		{"storage", idl.Storage, storage.Service(d.store, inTurns), v011.Storage(d.store, inTurns), big},
+		{"unicorn", idl.Unicorn, unicorn.Service(d.unicorn, d.mux()), nil, o},
+		{"logging", idl.Logging, records, v011.Logging(records, logging.Debug, d.mux()), o},
+		{"node", idl.NodeService, d.node.Service(d.mux()), v011.Node(d.node, d.mux()), o},
+		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux()), nil, o},
 	} {
-		svc, err := d.newService(s.name, s.proto, s.a, s.o)
+		if s.old == nil {
+			s.old = v011.Generic(s.proto, s.a)
+		}
+		svc, err := d.newService(s.name, s.proto, s.a, s.old, s.o)
 		if err != nil {
 			return err
 		}

@@ -2,25 +2,30 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 
+	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/locator"
 	"github.com/cocaine/cocaine-go/internal/node"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/v011"
 )
 
-// A service is a listener, the server on it, and its name in the locator.
+// A service is a listener, the server on it, and its name in the locator; and the same
+// for its clients of v0.11, who have a listener of their own.
 type service struct {
 	name   string
 	proto  *idl.Protocol
 	ln     net.Listener
 	server *rpc.Server
 	a      rpc.Acceptor
+	old    oldService
 	loc    *locator.Locator
 	log    *slog.Logger
 	wg     sync.WaitGroup
@@ -31,16 +36,25 @@ type service struct {
 
 // serve starts accepting connections.
 func (s *service) serve() {
+	s.accept(s.server, s.ln, v011.Either(s.old.service, s.a))
+	if s.old.ln != nil {
+		s.accept(s.old.server, s.old.ln, s.old.service)
+	}
+}
+
+func (s *service) accept(server *rpc.Server, ln net.Listener, a rpc.Acceptor) {
 	s.wg.Go(func() {
-		if err := s.server.Serve(context.Background(), s.ln, s.a); err != nil {
-			s.log.Error("service is lost", "service", s.name, "cause", err)
+		if err := server.Serve(context.Background(), ln, a); err != nil {
+			s.log.Error("service is lost", "service", s.name, "listener", ln.Addr(), "cause", err)
 		}
 	})
 }
 
 // addr is where the service listens.
-func (s *service) addr() netip.AddrPort {
-	a := s.ln.Addr().(*net.TCPAddr).AddrPort()
+func (s *service) addr() netip.AddrPort { return addrOf(s.ln) }
+
+func addrOf(ln net.Listener) netip.AddrPort {
+	a := ln.Addr().(*net.TCPAddr).AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
@@ -57,6 +71,7 @@ func (s *service) Show(ctx context.Context) error {
 		return err
 	}
 	s.reg = reg
+	s.old.show(s)
 	return nil
 }
 
@@ -65,6 +80,7 @@ func (s *service) Hide() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reg != nil {
+		s.old.hide()
 		s.reg.Remove()
 		s.reg = nil
 	}
@@ -73,23 +89,40 @@ func (s *service) Hide() {
 // Close ends the service; sessions that are busy have until ctx ends.
 func (s *service) Close(ctx context.Context) error {
 	s.Hide()
+	var old error
+	var wg sync.WaitGroup
+	wg.Go(func() { old = s.old.close(ctx) })
 	err := s.server.Shutdown(ctx)
+	wg.Wait()
 	s.ln.Close() // one that was never served
 	s.wg.Wait()
-	return err
+	return errors.Join(err, old)
 }
 
 var _ node.Publication = (*service)(nil)
 
-// newService binds a listener.
-func (d *Daemon) newService(name string, p *idl.Protocol, a rpc.Acceptor, o rpc.SessionOptions) (*service, error) {
+// newService binds the listeners. a may come later, before serve.
+func (d *Daemon) newService(name string, p *idl.Protocol, a rpc.Acceptor, old *v011.ClientService, o rpc.SessionOptions) (*service, error) {
 	ln, err := d.ports.listen(name)
 	if err != nil {
 		return nil, err
 	}
+	s := &service{name: name, proto: p, ln: ln, a: a, loc: d.locator, log: d.log}
+	if s.old, err = d.newOldService(name, old, o); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	o.Recognise = old.RecogniseOnService(o.Limits)
+	if s.old.ln == nil {
+		o.Recognise = old.RecogniseOnLocator(o.Limits)
+	}
+	s.server = d.newServer(o)
+	return s, nil
+}
+
+func (d *Daemon) newServer(o rpc.SessionOptions) *rpc.Server {
 	o.Stats = d.stats
-	return &service{name: name, proto: p, ln: ln, a: a, loc: d.locator, log: d.log,
-		server: rpc.NewServer(rpc.ServerOptions{Session: o, MaxSessions: d.conf.Limits.Connections, Log: d.log})}, nil
+	return rpc.NewServer(rpc.ServerOptions{Session: o, MaxSessions: d.conf.Limits.Connections, Log: d.log})
 }
 
 // publisher opens the services of apps. It implements node.Publisher.
@@ -98,7 +131,8 @@ type publisher Daemon
 // Open binds and serves; the name is not registered yet.
 func (p *publisher) Open(_ context.Context, name string, a rpc.Acceptor) (node.Publication, error) {
 	d := (*Daemon)(p)
-	s, err := d.newService(name, idl.App, a, d.sessions())
+	report := func() (map[string]any, error) { return d.node.Info(name, engine.InfoOverseer) }
+	s, err := d.newService(name, idl.App, a, v011.App(a, report, d.mux()), d.sessions())
 	if err != nil {
 		return nil, fmt.Errorf("cannot open service of app %q: %w", name, err)
 	}

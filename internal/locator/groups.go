@@ -72,6 +72,18 @@ func (l *Locator) loadGroups(ctx context.Context) error {
 	return nil
 }
 
+// Member chooses a member of a group at random, by weight, among those for which there
+// says yes. It returns "" if there is no such group, or none of its members is there.
+func (l *Locator) Member(group string, there func(service string) bool) string {
+	l.mu.RLock()
+	g := l.groups[group]
+	l.mu.RUnlock()
+	if g == nil {
+		return ""
+	}
+	return g.ring.RandomOf(there)
+}
+
 // Refresh reads the named groups again: what is no longer stored, or no longer
 // active, is forgotten. It takes effect as a whole or, when it fails with
 // [ErrGroups], not at all. Everyone who follows the table is sent the new one.

@@ -112,8 +112,29 @@ func (l *Locator) lookHostOnce(ctx context.Context) error {
 		l.log.Warn("cannot look up host name, using the interfaces' addresses",
 			"host", l.host.name, "addresses", addrs, "error", err)
 	}
-	l.setHost(addrs)
+	l.setHost(addrs, err == nil)
 	return nil
+}
+
+// Host is what stands for the unspecified address where one host can be told, and a
+// name will do: the host's name, or the first of its addresses, those of IPv4 before
+// the others, if the name could not be looked up. It is "" before a service that
+// listens on the unspecified address was exposed, and if nothing is known.
+func (l *Locator) Host() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	switch {
+	case l.named:
+		return l.host.name
+	case len(l.addrs) == 0:
+		return ""
+	}
+	for _, a := range l.addrs {
+		if a.Unmap().Is4() {
+			return a.Unmap().String()
+		}
+	}
+	return l.addrs[0].String()
 }
 
 func (l *Locator) hostLooked() bool {
@@ -141,7 +162,7 @@ func (l *Locator) followHost(ctx context.Context) {
 		switch {
 		case err == nil:
 			failing = false
-			l.setHost(addrs)
+			l.setHost(addrs, true)
 		case ctx.Err() == nil && !failing:
 			failing = true
 			l.log.Warn("cannot look up host name, keeping its addresses", "host", l.host.name, "error", err)
@@ -150,10 +171,12 @@ func (l *Locator) followHost(ctx context.Context) {
 }
 
 // setHost makes addrs the host's addresses: services that listen on an
-// unspecified address get new endpoints, and peers are told.
-func (l *Locator) setHost(addrs []netip.Addr) {
+// unspecified address get new endpoints, and peers are told. named says that they
+// were found by the host's name.
+func (l *Locator) setHost(addrs []netip.Addr, named bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.named = named
 	if l.looked && slices.Equal(l.addrs, addrs) {
 		return
 	}

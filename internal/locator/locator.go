@@ -83,6 +83,7 @@ type Locator struct {
 	published int          // how many of services are external
 	addrs     []netip.Addr // what the unspecified address stands for, once looked up
 	looked    bool
+	named     bool              // addrs were found by the host's name
 	groups    map[string]*group // replaced as a whole, never changed in place
 	table     []byte            // the arguments of a routing message: all of groups
 	feeds     map[string]*feed

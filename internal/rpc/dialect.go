@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"time"
 
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
@@ -26,6 +27,67 @@ type Dialect interface {
 	// Append adds to dst what a frame of this side is to the peer, which may be
 	// nothing. The arguments are whole msgpack arrays.
 	Append(dst []byte, channel, typ uint64, args, headers []byte) []byte
+}
+
+// A Leaver is a Dialect whose peers do not stand a connection that is reset. A session
+// of one ends with the end of its output; then it drops what the peer still says,
+// until the peer has hung up too, for as long as Leave says at most.
+type Leaver interface {
+	Leave() time.Duration
+}
+
+// Dialect is what the peer speaks, nil for the language of this package. It is for
+// Acceptors, which run when it is known.
+func (s *Session) Dialect() Dialect { return s.dialect }
+
+// leaving is how long the session may take to end. Called with mu held, or by the
+// reader.
+func (s *Session) leaving() time.Duration {
+	if l, ok := s.dialect.(Leaver); ok {
+		return l.Leave()
+	}
+	return 0
+}
+
+// hangUp ends the connection. If the session may take its time it ends the output
+// alone: the reader does the rest.
+func (s *Session) hangUp(leave time.Duration) {
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if leave > 0 && ok && half.CloseWrite() == nil {
+		now := time.Now()
+		_ = s.conn.SetWriteDeadline(now) // fails only on a closed connection, as below
+		_ = s.conn.SetReadDeadline(now.Add(leave))
+		return
+	}
+	s.conn.Close()
+}
+
+// farewell is the reader's part of a slow end.
+func (s *Session) farewell() {
+	leave := s.leaving()
+	if leave <= 0 {
+		return
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(leave))
+	var err error
+	for err == nil {
+		_, err = s.conn.Read(s.buf)
+	}
+	s.conn.Close()
+}
+
+// left reports whether the session is about to end slowly. The reader must not wait
+// for its peer then.
+func (s *Session) left() bool {
+	if s.dialect == nil {
+		return false
+	}
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // recognise asks once which dialect the peer speaks. It returns false while the

@@ -229,6 +229,7 @@ func (s *Session) Run(ctx context.Context) error {
 	s.stopLinger()
 	s.lose()
 	s.batch.flush(s.done)
+	s.farewell()
 	s.opts.Memory.add(-s.counted())
 	s.buf = nil
 	s.wg.Wait()
@@ -270,8 +271,9 @@ func (s *Session) fail(err error) {
 	s.over = true
 	s.seal(err)
 	close(s.done)
+	leave := s.leaving()
 	s.mu.Unlock()
-	s.conn.Close()
+	s.hangUp(leave)
 }
 
 // seal lets nothing more be sent. Called with mu held.
@@ -421,8 +423,14 @@ func (s *Session) fill() bool {
 		return false
 	}
 	s.hurry()
+	if s.left() {
+		return false
+	}
 	n, err := s.conn.Read(s.buf[s.w:])
 	s.w += n
+	if s.left() {
+		return false
+	}
 	if err != nil {
 		if s.late && errors.Is(err, os.ErrDeadlineExceeded) {
 			s.log.Warn("closing connection: peer stopped in the middle of a large frame", "peer", s.conn.RemoteAddr(), "after", s.opts.Stall)

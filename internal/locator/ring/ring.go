@@ -141,6 +141,32 @@ func (g *Group) Random(r *rand.Rand) string {
 	return g.after(r.Uint32())
 }
 
+// RandomOf is Random among the members for which ok says yes, "" if there is none that
+// has a point. ok is called once for each member.
+func (g *Group) RandomOf(ok func(name string) bool) string {
+	in := make([]bool, len(g.names))
+	for i, name := range g.names {
+		in[i] = ok(name)
+	}
+	total := 0
+	for _, owner := range g.owners {
+		if in[owner] {
+			total++
+		}
+	}
+	if total == 0 {
+		return ""
+	}
+	for n, i := rand.IntN(total), 0; ; i++ {
+		if owner := g.owners[i]; in[owner] {
+			if n == 0 {
+				return g.names[owner]
+			}
+			n--
+		}
+	}
+}
+
 // after returns the owner of the first point strictly greater than at.
 func (g *Group) after(at uint32) string {
 	i := sort.Search(len(g.points), func(i int) bool { return g.points[i] > at })

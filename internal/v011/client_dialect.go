@@ -1,0 +1,165 @@
+package v011
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/wire"
+)
+
+// The messages by which every service answers.
+const (
+	chunkMessage = 4 // [raw]
+	errorMessage = 5 // [code, text]
+	chokeMessage = 6 // []
+)
+
+// leaveTime is how long a session waits for its client to hang up too: one that is
+// writing when it gets a reset never ends the calls it has under way.
+const leaveTime = time.Second
+
+// keptScratch is the largest buffer that a dialect keeps.
+const keptScratch = 64 << 10
+
+// clientDialect is the language of one v0.11 client.
+type clientDialect struct {
+	service *ClientService
+
+	// Owned by the reader of the session.
+	scanner wire.Scanner
+	frame   [1]wire.Frame
+	last    uint64 // the number of the latest channel
+	first   []byte // arguments of the call that is being handed on
+	second  []byte // and of the chunk with it
+
+	mu   sync.Mutex
+	open map[uint64]answer // calls that have no choke yet, by channel
+
+	scratch []byte // for results that are written anew; guarded by the session
+}
+
+// answer is what is known of a call that has been answered in part at most.
+type answer struct {
+	session uint64 // the client's number
+	method  *clientMethod
+}
+
+var (
+	_ rpc.Dialect = (*clientDialect)(nil)
+	_ rpc.Leaver  = (*clientDialect)(nil)
+)
+
+func newClientDialect(s *ClientService, l wire.Limits) *clientDialect {
+	return &clientDialect{service: s, scanner: wire.NewScanner(l), open: make(map[uint64]answer)}
+}
+
+// Leave implements rpc.Leaver.
+func (d *clientDialect) Leave() time.Duration { return leaveTime }
+
+var (
+	errElements = errors.New("a v0.11 message has three elements")
+	errNumber   = errors.New("the type of a v0.11 message has 32 bits")
+)
+
+// Next reads one call: [method, session, args]. The frame has the number of the
+// method as it is, and all the arguments. It implements rpc.Dialect.
+func (d *clientDialect) Next(buf []byte) (int, []wire.Frame, error) {
+	f, n, err := d.scanner.Next(buf)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case f.Headers != nil:
+		return 0, nil, errElements
+	case f.Channel > largestMethod:
+		return 0, nil, errNumber
+	}
+	d.last++
+	d.mu.Lock()
+	d.open[d.last] = answer{session: f.Type, method: d.service.method(f.Channel)}
+	d.mu.Unlock()
+	d.frame[0] = wire.Frame{Channel: d.last, Type: f.Channel, Args: f.Args}
+	return n, d.frame[:], nil
+}
+
+// Append gives an answer its old form. What is no answer to a call that is open is
+// nothing: a client is blocked for good by a message of a session that it does not
+// know. It implements rpc.Dialect.
+func (d *clientDialect) Append(dst []byte, channel, typ uint64, args, _ []byte) []byte {
+	stream := false
+	d.mu.Lock()
+	a, ok := d.open[channel]
+	if ok {
+		stream = a.method != nil && a.method.packing != packedValue
+		if !stream || typ != idl.Write {
+			delete(d.open, channel)
+		}
+	}
+	d.mu.Unlock()
+	switch {
+	case !ok:
+		return dst
+	case typ == idl.Error: // idl.StreamError is the same
+		dst = appendError(dst, a, args)
+	case stream && typ == idl.Write:
+		return d.appendChunk(dst, a, args)
+	case typ == idl.Value && len(args) > 1:
+		dst = d.appendChunk(dst, a, args)
+	}
+	return appendHead(dst, chokeMessage, a.session, 0)
+}
+
+// appendHead appends a message up to its arguments.
+func appendHead(dst []byte, typ byte, session uint64, nargs int) []byte {
+	dst = msgpack.AppendUint(append(dst, 0x93, typ), session)
+	return msgpack.AppendArray(dst, nargs)
+}
+
+// appendChunk appends a result: the argument if there is one, else the array of them.
+func (d *clientDialect) appendChunk(dst []byte, a answer, args []byte) []byte {
+	if a.method != nil && a.method.packing == rawStream {
+		return appendAppChunk(dst, a.session, args)
+	}
+	if args[0] == 0x91 {
+		args = args[1:]
+	}
+	if a.method != nil && a.method.foreign {
+		d.scratch = appendOld(d.scratch[:0], args)
+		args = d.scratch
+		if cap(d.scratch) > keptScratch {
+			d.scratch = nil
+		}
+	}
+	return msgpack.AppendBytes(appendHead(dst, chunkMessage, a.session, 1), args)
+}
+
+// appendAppChunk appends a chunk of an app as it is, but for the tag of its string.
+func appendAppChunk(dst []byte, session uint64, args []byte) []byte {
+	r := msgpack.NewReader(args)
+	r.Array()
+	chunk := r.Bytes() // args that hold anything else do not come from apps
+	return msgpack.AppendBytes(appendHead(dst, chunkMessage, session, 1), chunk)
+}
+
+// appendOld appends a value in the msgpack of 2013: strings of the newer tags get the
+// older ones.
+func appendOld(dst, value []byte) []byte {
+	for len(value) > 0 {
+		t, err := msgpack.ReadToken(value)
+		if err != nil || t.Size > uint64(len(value)) {
+			return append(dst, value...) // not from any of our services
+		}
+		token := value[:t.Size]
+		value = value[t.Size:]
+		if t.Kind == msgpack.KindRaw {
+			r := msgpack.NewReader(token)
+			dst = msgpack.AppendBytes(dst, r.Bytes())
+			continue
+		}
+		dst = append(dst, token...)
+	}
+	return dst
+}

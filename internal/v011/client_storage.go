@@ -1,0 +1,104 @@
+package v011
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
+)
+
+// Store is what the storage service is made of. Every method may be called from any
+// goroutine. A key that is missing is an error that is fs.ErrNotExist, for Read alone.
+type Store interface {
+	Read(ctx context.Context, collection, key string) ([]byte, error)
+	Write(ctx context.Context, collection, key string, value []byte, tags []string) error
+	Remove(ctx context.Context, collection, key string) error
+	Find(ctx context.Context, collection string, tags []string) ([]string, error)
+}
+
+// Storage is the storage service over a store. Its methods are those of v0.12; what it
+// says of a missing key is what the tools of v0.11 show.
+func Storage(store Store, o rpc.MuxOptions) *ClientService {
+	m := rpc.NewMux(oldStorage, o)
+	s := oldStore{store}
+	m.Unary("read", s.read)
+	m.Unary("write", s.write)
+	m.Unary("remove", s.remove)
+	m.Unary("find", s.find)
+	return newClientService(oldStorage, m)
+}
+
+type oldStore struct{ store Store }
+
+func (s oldStore) read(ctx context.Context, c *rpc.Call) ([]byte, error) {
+	r := c.Reader()
+	collection, key := r.String(), r.String()
+	if r.Err() != nil {
+		return nil, errArgument
+	}
+	blob, err := s.store.Read(ctx, collection, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, oldErrorf(invocationError, "object '%s' has not been found in '%s'", key, collection)
+	}
+	if err != nil {
+		return nil, err
+	}
+	const heads = 1 + 5 // of the array and of the longest raw
+	return msgpack.AppendBytes(msgpack.AppendArray(make([]byte, 0, heads+len(blob)), 1), blob), nil
+}
+
+func (s oldStore) write(ctx context.Context, c *rpc.Call) ([]byte, error) {
+	r := c.Reader()
+	collection, key, blob := r.String(), r.String(), r.Bytes()
+	var tags []string
+	if c.NArgs > 3 {
+		tags = readStrings(&r)
+	}
+	if r.Err() != nil {
+		return nil, errArgument
+	}
+	return nil, s.store.Write(ctx, collection, key, blob, tags)
+}
+
+func (s oldStore) remove(ctx context.Context, c *rpc.Call) ([]byte, error) {
+	r := c.Reader()
+	collection, key := r.String(), r.String()
+	if r.Err() != nil {
+		return nil, errArgument
+	}
+	return nil, s.store.Remove(ctx, collection, key)
+}
+
+func (s oldStore) find(ctx context.Context, c *rpc.Call) ([]byte, error) {
+	r := c.Reader()
+	collection, tags := r.String(), readStrings(&r)
+	if r.Err() != nil {
+		return nil, errArgument
+	}
+	keys, err := s.store.Find(ctx, collection, tags)
+	if err != nil {
+		return nil, fmt.Errorf("cannot find keys in %q: %w", collection, err)
+	}
+	return appendStrings(msgpack.AppendArray(nil, 1), keys), nil
+}
+
+// readStrings reads a list of strings, of which each takes a byte at least.
+func readStrings(r *msgpack.Reader) []string {
+	n := r.Array()
+	list := make([]string, 0, min(n, r.Len()))
+	for i := 0; i < n && r.Err() == nil; i++ {
+		list = append(list, r.String())
+	}
+	return list
+}
+
+func appendStrings(dst []byte, list []string) []byte {
+	dst = msgpack.AppendArray(dst, len(list))
+	for _, s := range list {
+		dst = msgpack.AppendString(dst, s)
+	}
+	return dst
+}
