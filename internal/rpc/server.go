@@ -104,7 +104,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, a Acceptor) error {
 
 // rushed is how many connections a listener takes before it looks at how fast they
 // come.
-const rushed = 64
+const rushed = 16
 
 // rush tells when connections come so fast that whoever has one already is kept
 // waiting: taking one, and seeing it end, keeps the processors from the others as long
@@ -115,15 +115,15 @@ type rush struct {
 }
 
 // breathe is called for every connection. If they come faster than one in a
-// millisecond, it pauses for three times as long as they took: they wait with the
-// system meanwhile.
+// millisecond, it pauses for three times as long as they took, at least for a
+// millisecond each: the others wait with the system meanwhile.
 func (r *rush) breathe(ctx context.Context) {
 	if r.n++; r.n < rushed {
 		return
 	}
 	if took := time.Since(r.began); took < rushed*time.Millisecond {
 		select {
-		case <-time.After(3 * took):
+		case <-time.After(max(3*took, rushed*time.Millisecond)):
 		case <-ctx.Done():
 		}
 	}
