@@ -13,6 +13,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/v011"
 )
 
 // Options describe one engine.
@@ -47,7 +48,8 @@ type Options struct {
 	Listen func(path string) (net.Listener, error)
 	// KillGrace is the time between SIGTERM and SIGKILL. If zero, 5 s.
 	KillGrace time.Duration
-	// Session configures the workers' connections.
+	// Session configures the workers' connections. Its Recognise is the engine's:
+	// workers of v0.11 and of v0.12 are told apart by what they say first.
 	Session rpc.SessionOptions
 	// Log receives the life of the workers. If nil, nothing is logged.
 	Log *slog.Logger
@@ -91,8 +93,9 @@ type Engine struct {
 	load     int                // open requests on all workers
 	queue    queue
 	timers   timers
-	target   int // wanted pool size set by control; 0 = automatic
-	floor    int // workers to have at least: 1 once a request has come, less again as idle ones are retired
+	bare     bool // workers are started without --protocol, see minded
+	target   int  // wanted pool size set by control; 0 = automatic
+	floor    int  // workers to have at least: 1 once a request has come, less again as idle ones are retired
 	back     backoff
 	idle     idleCheck
 	free     *request
@@ -120,6 +123,11 @@ func New(o Options) *Engine {
 		// A worker carries as many requests as its profile says.
 		o.Session.Channels = max(o.Session.Channels, o.Profile.Concurrency+spareChannels)
 	}
+	if o.Session.Stats == nil {
+		o.Session.Stats = new(rpc.Stats)
+	}
+	o.Session.Recognise = v011.RecogniseWorker(v011.WorkerOptions{Limits: o.Session.Limits,
+		Sessions: 2 * max(1<<17, o.Profile.Concurrency), Stats: o.Session.Stats})
 	e := &Engine{o: o, p: o.Profile, log: o.Log.With("app", o.App), epoch: time.Now(),
 		workers: make(map[string]*worker), ended: make(chan struct{})}
 	if e.clog = o.Session.Buffer / 2; e.clog <= 0 {

@@ -53,6 +53,10 @@ const (
 	sealed     reason = 14
 )
 
+// abnormal is the code by which workers of v0.11 say that they can not go on; the
+// runtime of that time gave up the whole app then.
+const abnormal = 2
+
 // sentence says a reason in words for people.
 func (c reason) sentence() string {
 	switch c {
@@ -99,6 +103,7 @@ type worker struct {
 	accepted uint64
 	idle     instant // since when it has had no request
 	pid      int
+	bare     bool // it was started without --protocol
 
 	clock     timer // the limit of the present state
 	heartbeat timer
@@ -309,9 +314,10 @@ func (e *Engine) said(b *rpc.Batch, w *worker, code int64, text string) {
 		e.log.Info("worker terminates by itself", "worker", w.id, "code", code, "text", text)
 		w.asked = true
 		// A worker that has done something and leaves nothing undone wants to be
-		// replaced by a fresh one. Any other has failed, as to the original every
-		// worker that leaves by itself has: it must not be replaced in a loop.
-		e.bury(b, w, suicide, w.accepted == 0 || w.load > 0, canceled)
+		// replaced by a fresh one, unless it says that it is not well. Any other has
+		// failed, as to the original every worker that leaves by itself has: it must
+		// not be replaced in a loop.
+		e.bury(b, w, suicide, code == abnormal || w.accepted == 0 || w.load > 0, canceled)
 	}
 }
 
@@ -353,7 +359,7 @@ func (e *Engine) exited(w *worker) {
 		case w.state == terminating:
 			e.bury(b, w, byItself, false, canceled)
 		case w.session == nil:
-			e.bury(b, w, neverReady, true, canceled)
+			e.bury(b, w, neverReady, !e.minded(w), canceled)
 		default:
 			e.bury(b, w, connLost, true, relay.Discarded(nil))
 		}
@@ -441,17 +447,18 @@ func (e *Engine) supervise(w *worker) {
 	e.report(w, proc.Exit(), nil)
 }
 
-// startProcess starts a worker with the arguments and environment that workers of
-// v0.12 expect (docs/PROTOCOL.md, Starting a worker).
+// startProcess starts a worker with the arguments and environment that it expects.
 func (e *Engine) startProcess(w *worker) (isolate.Process, error) {
 	env, err := e.environment(w.ctx)
 	if err != nil {
 		return nil, err
 	}
+	e.mu.Lock()
+	args := e.arguments(w)
+	e.mu.Unlock()
 	return e.o.Isolate.Spawn(w.ctx, isolate.Spawn{
 		App: e.o.App, Worker: w.id, Dir: e.o.Dir, Path: e.o.Manifest.Executable(e.o.Dir),
-		Args: append(slices.Clone(e.o.Manifest.Args), "--app", e.o.App, "--endpoint", e.o.Endpoint, "--locator", e.o.Locator,
-			"--protocol", "1", "--uuid", w.id),
+		Args:     args,
 		Env:      env,
 		Limits:   e.p.Limits,
 		Settings: e.p.Isolate.Args,
