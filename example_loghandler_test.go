@@ -8,29 +8,36 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/cocainetest"
 )
 
 // A program whose log goes to the runtime's logging service.
 func ExampleNewLogHandler() {
-	client, err := cocaine.New(cocaine.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
-	handler := cocaine.NewLogHandler(client, cocaine.LogHandlerOptions{Source: "app/shop", Level: slog.LevelInfo})
-	slog.SetDefault(slog.New(handler))
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if err := handler.Close(ctx); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}()
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Service("logging", cocainetest.Methods{
+			"verbosity": cocainetest.Answer(cocaine.SeverityInfo),
+			"emit": cocainetest.Mute(func(_ context.Context, c *cocainetest.Call) error {
+				var severity cocaine.Severity
+				var source, message string
+				var attrs any
+				err := c.Bind(&severity, &source, &message, &attrs)
+				fmt.Println(severity, source, message, attrs)
+				return err
+			}),
+		})
+	})
+	defer stop()
 
-	slog.Info("order taken", "order", 17, slog.Group("customer", "name", "Ann"))
+	ctx := context.Background()
+	handler := cocaine.NewLogHandler(client, cocaine.LogHandlerOptions{Source: "app/shop"})
+	logger := slog.New(handler) // or slog.SetDefault
+	logger.Info("order taken", "order", 17, slog.Group("customer", "name", "Ann"))
+	if err := handler.Close(ctx); err != nil { // sends what is queued
+		fmt.Fprintln(os.Stderr, err)
+	}
+	// Output: info app/shop order taken [[order 17] [customer.name Ann]]
 }
 
 // While there is no service the records go to the fallback.

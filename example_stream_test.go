@@ -7,103 +7,164 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"strings"
+	"testing/iotest"
 	"time"
 
 	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/cocainetest"
+	"github.com/cocaine/cocaine-go/worker"
 )
 
 // What a service can do, without calling it.
 func ExampleService_Methods() {
-	client, err := cocaine.New(cocaine.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Service("storage", cocainetest.Storage())
+	})
+	defer stop()
+
 	methods, err := client.Service("storage").Methods(context.Background())
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, m := range methods {
+		if m.ID >= 65532 { // control messages, which every service has
+			break
+		}
 		fmt.Println(m.ID, m.Name, m.Accepts, m.Replies)
 	}
+	// Output:
+	// 0 read [] [value error]
+	// 1 write [] [value error]
+	// 2 remove [] [value error]
+	// 3 find [] [value error]
 }
 
 // Is the service there? Connect does nothing when the connection is up.
 func ExampleService_Connect() {
-	client, err := cocaine.New(cocaine.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Service("node", nil)
+	})
+	defer stop()
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	node := client.Service("node")
+	fmt.Println(node.State())
 	if err := node.Connect(ctx); err != nil {
 		log.Fatal("unhealthy: ", err)
 	}
-	fmt.Println(node.State(), node.RemoteAddr())
+	fmt.Println(node.State())
+	// Output:
+	// idle
+	// connected
 }
 
 // Waiting for an answer without taking it.
 func ExampleStream_Peek() {
-	client, err := cocaine.New(cocaine.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Worker("echo", func(w *worker.Worker) {
+			w.HandleRaw("echo", func(_ context.Context, chunk []byte) ([]byte, error) { return chunk, nil })
+		})
+	})
+	defer stop()
+
 	ctx := context.Background()
 	stream, err := client.Service("echo").Enqueue(ctx, "echo")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer stream.Close()
-	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	short, cancel := context.WithTimeout(ctx, time.Millisecond)
 	defer cancel()
-	switch _, err := stream.Peek(short); {
-	case errors.Is(err, context.DeadlineExceeded):
-		fmt.Println("nothing yet; a later Recv gets it")
-	case err == io.EOF:
-		fmt.Println("there will be nothing")
-	case err == nil:
-		fmt.Println(stream.Buffered(), "messages are there")
+	_, err = stream.Peek(short)
+	fmt.Println("nothing yet:", errors.Is(err, context.DeadlineExceeded))
+
+	if err := stream.Send(ctx, "hello"); err != nil {
+		log.Fatal(err)
 	}
+	m, err := stream.Peek(ctx)
+	fmt.Printf("it will be %s, %v; there is %d\n", m.Bytes(), err, stream.Buffered())
+	m, err = stream.Recv(ctx)
+	fmt.Printf("it was %s, %v\n", m.Bytes(), err)
+	// Output:
+	// nothing yet: true
+	// it will be hello, <nil>; there is 1
+	// it was hello, <nil>
 }
 
 // A request that cannot be finished ends with an error, so that the handler does
 // not take what it has got for all of it.
 func ExampleStream_Fail() {
-	upload := func(ctx context.Context, stream *cocaine.Stream, file io.Reader) error {
-		piece := make([]byte, 64<<10)
-		for {
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Worker("disk", func(w *worker.Worker) {
+			w.HandleStream("keep", func(ctx context.Context, s *worker.Stream) error {
+				_, err := io.Copy(io.Discard, s.Reader(ctx))
+				fmt.Println("handler:", err)
+				return err
+			})
+		})
+	})
+	defer stop()
+
+	ctx := context.Background()
+	upload := func(file io.Reader) error {
+		stream, err := client.Service("disk").Enqueue(ctx, "keep")
+		if err != nil {
+			return err
+		}
+		defer stream.Close()
+		for piece := make([]byte, 64<<10); ; {
 			n, err := file.Read(piece)
 			if n > 0 {
 				if err := stream.Send(ctx, piece[:n]); err != nil {
 					return err
 				}
 			}
-			switch {
-			case err == io.EOF:
-				return stream.CloseSend(ctx)
-			case err != nil:
-				return stream.Fail(ctx, cocaine.Errorf(cocaine.CategoryUser, 1, "cannot read the file: %v", err))
+			if err == io.EOF {
+				err = stream.CloseSend(ctx)
+			} else if err != nil {
+				err = stream.Fail(ctx, cocaine.Errorf(cocaine.CategoryUser, 1, "cannot read the file: %v", err))
+			} else {
+				continue
 			}
+			if err != nil {
+				return err
+			}
+			_, err = stream.Recv(ctx)
+			return err
 		}
 	}
-	_ = upload
+	err := upload(io.MultiReader(strings.NewReader("the first half"), iotest.ErrReader(io.ErrUnexpectedEOF)))
+	fmt.Println("caller: ", err)
+	// Output:
+	// handler: request error - cannot read the file: unexpected EOF [43, 1]
+	// caller:  cannot call disk.enqueue: request error - cannot read the file: unexpected EOF [43, 1]
 }
 
-// Calls that are refused, or cannot be made, are made again up to twice; as many as
-// a tenth of all calls.
+// Calls that cannot be made are made again, up to twice here; a handle for reading
+// repeats those too whose connection was lost, because reading twice does no harm.
 func ExampleRetryPolicy() {
-	client, err := cocaine.New(cocaine.Options{Retry: cocaine.RetryPolicy{Attempts: 3}})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
-	// Reading does no harm, however often: a lost connection is no reason to give up.
-	reader := client.Service("storage").With(cocaine.CallOptions{Idempotent: true})
-	blob, err := cocaine.Get[[]byte](context.Background(), reader, "read", "collection", "key")
-	fmt.Println(len(blob), err)
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		var s *cocainetest.Service
+		calls := 0
+		s = rt.Service("storage", cocainetest.Methods{
+			"read": cocainetest.Func(func(context.Context, *cocainetest.Call) (any, error) {
+				if calls++; calls < 3 {
+					s.Drop() // the connection, twice
+				}
+				return "contents", nil
+			}),
+		})
+	})
+	defer stop()
+
+	reader := client.Service("storage").With(cocaine.CallOptions{
+		Idempotent: true,
+		Retry:      &cocaine.RetryPolicy{Attempts: 3},
+	})
+	fmt.Println(cocaine.Get[string](context.Background(), reader, "read", "collection", "key"))
+	// Output: contents <nil>
 }
 
 // TLS, or any other way of making connections.
@@ -116,6 +177,8 @@ func ExampleOptions_tls() {
 		log.Fatal(err)
 	}
 	defer client.Close()
+	fmt.Println(client.Service("node").State()) // nothing has been dialled
+	// Output: idle
 }
 
 // Which of the many things that can go wrong did.

@@ -112,6 +112,52 @@ func members(fset *token.FileSet, all map[string]bool, owner string, t ast.Expr)
 	}
 }
 
+// TestNoInit: to import the framework does nothing. No package of it has an init,
+// or calls a function of its own to make a variable.
+func TestNoInit(t *testing.T) {
+	for name, dir := range public {
+		fset := token.NewFileSet()
+		local := map[string]bool{}
+		files := goFiles(t, fset, dir, func(name string) bool { return !isTest(name) })
+		for _, f := range files {
+			for _, d := range f.Decls {
+				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil {
+					local[f.Name.Name] = true
+				}
+			}
+		}
+		if local["init"] {
+			t.Errorf("package %s has a function init", name)
+		}
+		for _, f := range files {
+			for _, d := range f.Decls {
+				if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR {
+					for _, call := range calls(g) {
+						if id, ok := call.Fun.(*ast.Ident); ok && local[id.Name] {
+							t.Errorf("package %s calls %s when it is imported", name, id.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// calls are those that are made when the declaration is, not by its functions.
+func calls(g *ast.GenDecl) []*ast.CallExpr {
+	var all []*ast.CallExpr
+	ast.Inspect(g, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.CallExpr:
+			all = append(all, n)
+		}
+		return true
+	})
+	return all
+}
+
 // TestEveryNameIsDocumented covers constants, variables, functions, types,
 // methods and fields.
 func TestEveryNameIsDocumented(t *testing.T) {
