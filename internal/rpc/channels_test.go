@@ -2,43 +2,61 @@ package rpc
 
 import (
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 type numbered struct {
-	Receiver
+	LastReceiver
 	id uint64
 }
+
+// An ordinary one cannot take two frames at once.
+type ordinary struct{ Receiver }
 
 // The channels of a session are what a map would be, whatever their numbers are.
 func TestChannels(t *testing.T) {
 	numbers := map[string]func(r *rand.Rand, step uint64) uint64{
-		"rising":  func(_ *rand.Rand, step uint64) uint64 { return step },
-		"strides": func(_ *rand.Rand, step uint64) uint64 { return step * maxSlots },
-		"random":  func(r *rand.Rand, _ uint64) uint64 { return r.Uint64N(3000) },
+		"rising":  func(_ *rand.Rand, step uint64) uint64 { return step + 1 },
+		"strides": func(_ *rand.Rand, step uint64) uint64 { return (step + 1) * maxSlots },
+		"random":  func(r *rand.Rand, _ uint64) uint64 { return r.Uint64() },
+		"last":    func(_ *rand.Rand, step uint64) uint64 { return claimed - step },
 	}
 	for name, number := range numbers {
-		for _, most := range []int{1, 20, 3 * keepSlots} {
+		for _, most := range []int{1, 20, 700} {
 			r := rand.New(rand.NewPCG(1, 2))
-			var c channels
+			c := new(channels)
 			model := make(map[uint64]Receiver)
 			var order []uint64
-			for step := range uint64(8 * keepSlots) {
+			for step := range uint64(4000) {
 				id := number(r, step)
-				v := &numbered{id: id}
+				var v Receiver = &numbered{id: id}
+				if step%3 == 0 {
+					v = &ordinary{}
+				}
 				c.put(id, v)
 				model[id] = v
 				order = append(order, id)
 				for len(order) > most {
 					i := r.IntN(min(4, len(order)))
-					_, want := model[order[i]]
-					if got := c.drop(order[i]); got != want {
-						t.Fatalf("%s: drop(%d) = %v, want %v", name, order[i], got, want)
+					id := order[i]
+					if step%2 == 0 {
+						if got := c.claim(id); got != nil {
+							if Receiver(got) != model[id] {
+								t.Fatalf("%s: claim(%d) gives another receiver", name, id)
+							}
+							delete(model, id)
+						}
 					}
-					delete(model, order[i])
+					_, want := model[id]
+					if got := c.drop(id); got != want {
+						t.Fatalf("%s: drop(%d) = %v, want %v", name, id, got, want)
+					}
+					delete(model, id)
 					order = append(order[:i], order[i+1:]...)
 				}
-				if c.len() != len(model) {
+				if c.len() != len(model) || !c.atLeast(len(model)) || c.atLeast(len(model)+1) {
 					t.Fatalf("%s: %d channels, want %d", name, c.len(), len(model))
 				}
 				for _, id := range []uint64{id, id + 1, id - 1, id + maxSlots, 0} {
@@ -47,22 +65,105 @@ func TestChannels(t *testing.T) {
 					}
 				}
 			}
-			seen := 0
-			c.each(func(id uint64, r Receiver) {
-				seen++
-				if r != model[id] {
-					t.Errorf("%s: each gives %d another receiver", name, id)
-				}
-			})
-			if seen != len(model) {
-				t.Errorf("%s: each gives %d channels, want %d", name, seen, len(model))
+			all := c.takeAll()
+			if len(all) != len(model) || c.len() != 0 {
+				t.Errorf("%s: %d channels are taken out, want %d; %d are left", name, len(all), len(model), c.len())
 			}
 			for id := range model {
-				c.drop(id)
+				if c.drop(id) || c.get(id) != nil || c.claim(id) != nil {
+					t.Errorf("%s: %d is still there", name, id)
+				}
 			}
-			if c.len() != 0 || len(c.slots) > keepSlots {
-				t.Errorf("%s: %d channels and %d slots are left", name, c.len(), len(c.slots))
+		}
+	}
+}
+
+// A large window is given up once it is empty.
+func TestChannelsShrink(t *testing.T) {
+	c := new(channels)
+	for id := range uint64(4 * keepSlots) {
+		c.put(id+1, &numbered{})
+	}
+	for id := range uint64(4 * keepSlots) {
+		if c.wasteful() {
+			t.Fatalf("a window with %d channels is called empty", c.len())
+		}
+		if c.claim(id+1) == nil {
+			t.Fatalf("channel %d cannot be claimed", id+1)
+		}
+	}
+	if !c.wasteful() {
+		t.Error("a large window is kept")
+	}
+	c.shrink()
+	c.put(1, &numbered{})
+	if c.get(1) == nil || c.wasteful() {
+		t.Error("after shrinking the channels are lost")
+	}
+}
+
+// The reader takes channels out without the lock under which others put them in,
+// let the window grow and forget some: each is taken out exactly once.
+func TestChannelsClaimedConcurrently(t *testing.T) {
+	const total, openers = 10000, 3
+	c := new(channels)
+	var mu sync.Mutex
+	var next, gone atomic.Uint64
+	var taken [total + 1]atomic.Int32
+	announced := make(chan uint64, 600) // more than the window has slots at first
+	var wg sync.WaitGroup
+	for range openers {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				id := next.Add(1)
+				if id > total {
+					mu.Unlock()
+					return
+				}
+				c.put(id, &numbered{id: id})
+				mu.Unlock()
+				if id%7 == 0 {
+					mu.Lock()
+					if c.drop(id) {
+						taken[id].Add(1)
+						gone.Add(1)
+					}
+					mu.Unlock()
+				}
+				announced <- id
 			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for id := range announced {
+			if r := c.claim(id); r != nil {
+				if r.(*numbered).id != id {
+					t.Errorf("claimed %d, got %d", id, r.(*numbered).id)
+				}
+				taken[id].Add(1)
+				gone.Add(1)
+				continue
+			}
+			mu.Lock()
+			if c.drop(id) {
+				taken[id].Add(1)
+				gone.Add(1)
+			}
+			mu.Unlock()
+		}
+	}()
+	wg.Wait()
+	close(announced)
+	<-done
+	if gone.Load() != total || c.len() != 0 {
+		t.Errorf("%d of %d were taken out, %d are left", gone.Load(), total, c.len())
+	}
+	for id := range uint64(total) {
+		if n := taken[id+1].Load(); n != 1 {
+			t.Fatalf("channel %d was taken out %d times", id+1, n)
 		}
 	}
 }

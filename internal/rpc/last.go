@@ -135,13 +135,10 @@ func (s *Session) dispatchLast(f wire.Frame) bool {
 // takeLast makes a channel of the table the current one and takes it out, because
 // its receiving half is about to be closed.
 func (s *Session) takeLast(channel uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, ok := s.table.get(channel).(LastReceiver)
-	if !ok {
+	r := s.table.claim(channel)
+	if r == nil {
 		return false
 	}
-	s.drop(channel)
 	s.cur = current{id: channel, r: r}
 	return true
 }

@@ -154,7 +154,6 @@ type Session struct {
 	err    error          // why nothing can be sent any more
 	table  channels       // those whose receiving half is open
 	max    atomic.Uint64  // the highest channel id opened by either side; rises under mu or by the reader
-	size   atomic.Int64   // of table, for those who do not hold mu
 	over   bool           // the session has ended: err is set, done closed
 	last   *time.Timer    // ends a session whose output broke
 	resume chan struct{}  // closed when pauses drops to 0; nil when nobody waits
@@ -311,13 +310,12 @@ func (s *Session) lose() {
 	s.spill()
 	s.mu.Lock()
 	err := s.err
-	table := s.table
-	s.table = channels{} // handlers that end later still forget their channels
+	open := s.table.takeAll() // handlers that end later still forget their channels
 	s.mu.Unlock()
 	cause := error(lostError(rootCause(err)))
-	table.each(func(_ uint64, r Receiver) {
+	for _, r := range open {
 		r.Lost(&s.batch, fmt.Errorf("%w: %w", cause, err))
-	})
+	}
 }
 
 // rootCause strips the session's own sentinel from an end-of-session error.
@@ -343,6 +341,11 @@ func (s *Session) read() {
 // ended meanwhile.
 func (s *Session) settle() bool {
 	s.spill()
+	if s.table.wasteful() {
+		s.mu.Lock()
+		s.table.shrink()
+		s.mu.Unlock()
+	}
 	if len(s.batch.full) > 0 {
 		s.blocked.Store(true)
 		defer s.blocked.Store(false)
@@ -562,7 +565,7 @@ func (s *Session) fresh(channel uint64) bool {
 }
 
 func (s *Session) accept(channel uint64) {
-	if s.size.Load() >= int64(s.opts.Channels) {
+	if s.table.len() >= s.opts.Channels {
 		s.Violation(&s.batch, channel, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
 		s.finished[channel%recent] = channel
 		return
@@ -639,16 +642,9 @@ func (s *Session) forget(channel uint64) {
 }
 
 // put and drop change the table. Called with mu held.
-func (s *Session) put(channel uint64, r Receiver) {
-	s.table.put(channel, r)
-	s.size.Store(int64(s.table.len()))
-}
+func (s *Session) put(channel uint64, r Receiver) { s.table.put(channel, r) }
 
-func (s *Session) drop(channel uint64) {
-	if s.table.drop(channel) {
-		s.size.Store(int64(s.table.len()))
-	}
-}
+func (s *Session) drop(channel uint64) { s.table.drop(channel) }
 
 // Forget closes the receiving half of a channel from this side: whatever the peer
 // still sends on it is dropped and counted. The Receiver is not told.
@@ -681,11 +677,7 @@ func (s *Session) noteViolation(channel uint64, e *Error) {
 }
 
 // Channels is the number of channels whose receiving half is open.
-func (s *Session) Channels() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.table.len()
-}
+func (s *Session) Channels() int { return s.table.len() }
 
 // Open opens a channel from this side with its first frame and registers the
 // Receiver of what comes back. Ids rise in the order of the frames on the wire.
@@ -719,7 +711,7 @@ func (s *Session) number() (uint64, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	if s.table.len() >= s.opts.Channels || s.max.Load() == math.MaxUint64 {
+	if s.table.atLeast(s.opts.Channels) || s.max.Load() == math.MaxUint64 {
 		return 0, ErrTooManyChannels
 	}
 	return s.max.Add(1), nil
