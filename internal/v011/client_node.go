@@ -50,7 +50,10 @@ func appendOutcomes(list []outcome) []byte {
 func (n oldNodeService) start(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	r := c.Reader()
 	pairs := r.Map()
-	list := make([]outcome, 0, min(pairs, r.Len()))
+	if pairs > maxList {
+		return nil, errArgument
+	}
+	list := make([]outcome, 0, pairs)
 	for i := 0; i < pairs && r.Err() == nil; i++ {
 		list = append(list, outcome{r.String(), r.String()})
 	}
@@ -68,8 +71,8 @@ func (n oldNodeService) start(ctx context.Context, c *rpc.Call) ([]byte, error) 
 // pause serves pause_app([app]).
 func (n oldNodeService) pause(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	r := c.Reader()
-	names := readStrings(&r)
-	if r.Err() != nil {
+	names, ok := readStrings(&r)
+	if r.Err() != nil || !ok {
 		return nil, errArgument
 	}
 	ctx = context.WithoutCancel(ctx)

@@ -193,6 +193,9 @@ func probeProtocol() *idl.Protocol {
 		"latechunk", "doublechoke", "foreign", "orderly", "nilchunk", "rawchunk", "unpublish", "onewrite", "echoargs"} {
 		m := idl.Message{ID: uint64(i), Name: name, Next: idl.Terminal}
 		switch name {
+		case "one":
+			m.Args = []idl.Arg{{Name: "value"}}
+			m.Reply = idl.Echo.Messages[0].Reply
 		case "many", "partial", "never", "nilchunk":
 			m.Reply = idl.Echo.Messages[0].Reply
 			m.Reply.Kind = idl.ReplyStream
@@ -242,7 +245,7 @@ func probe() *rpc.Mux {
 		if c.NArgs > 1 {
 			gap = time.Duration(r.Float() * float64(time.Second))
 		}
-		for i := range n {
+		for i := range min(n, 1000) {
 			time.Sleep(gap)
 			if err := s.Send(ctx, idl.Write, msgpack.AppendInt([]byte{0x91}, i+1)); err != nil {
 				return 0, err
@@ -389,3 +392,10 @@ func readFull(p *oldPeer, b []byte) error {
 	}
 	return nil
 }
+
+type service = v011.ClientService
+
+var (
+	generic = v011.Generic
+	either  = v011.Either
+)

@@ -54,10 +54,11 @@ func (s oldStore) write(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	r := c.Reader()
 	collection, key, blob := r.String(), r.String(), r.Bytes()
 	var tags []string
+	ok := true
 	if c.NArgs > 3 {
-		tags = readStrings(&r)
+		tags, ok = readStrings(&r)
 	}
-	if r.Err() != nil {
+	if r.Err() != nil || !ok {
 		return nil, errArgument
 	}
 	return nil, s.store.Write(ctx, collection, key, blob, tags)
@@ -74,8 +75,9 @@ func (s oldStore) remove(ctx context.Context, c *rpc.Call) ([]byte, error) {
 
 func (s oldStore) find(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	r := c.Reader()
-	collection, tags := r.String(), readStrings(&r)
-	if r.Err() != nil {
+	collection := r.String()
+	tags, ok := readStrings(&r)
+	if r.Err() != nil || !ok {
 		return nil, errArgument
 	}
 	keys, err := s.store.Find(ctx, collection, tags)
@@ -85,14 +87,21 @@ func (s oldStore) find(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	return appendStrings(msgpack.AppendArray(nil, 1), keys), nil
 }
 
-// readStrings reads a list of strings, of which each takes a byte at least.
-func readStrings(r *msgpack.Reader) []string {
+// maxList bounds the lists and maps that a call may have for an argument.
+const maxList = 1 << 16
+
+// readStrings reads a list of strings. ok is false if it is too long; r tells what
+// else may be wrong.
+func readStrings(r *msgpack.Reader) (list []string, ok bool) {
 	n := r.Array()
-	list := make([]string, 0, min(n, r.Len()))
+	if n > maxList {
+		return nil, false
+	}
+	list = make([]string, 0, n)
 	for i := 0; i < n && r.Err() == nil; i++ {
 		list = append(list, r.String())
 	}
-	return list
+	return list, true
 }
 
 func appendStrings(dst []byte, list []string) []byte {
