@@ -60,6 +60,7 @@ func config(t *testing.T) suite.Config {
 			{Bytes: 128, Connections: 1, InFlight: 16},
 			{Bytes: 4096, Connections: 4, InFlight: 64},
 		},
+		Only:   []string{result.Cocaine, result.Forwarder, result.NATS, result.GRPC}, // the framework needs more than the fake runtime
 		Rounds: 1, WarmUp: 2 * time.Millisecond, Duration: 30 * time.Millisecond, Starts: 2,
 	}
 }
@@ -176,6 +177,30 @@ func TestInterruptEndsTheSuite(t *testing.T) {
 	})
 	if _, err := suite.Run(ctx, c, log); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The framework needs a runtime that is one.
+func TestSuiteMeasuresTheFramework(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts a runtime")
+	}
+	c := config(t)
+	c.Cocaine, c.Only = "", []string{result.SDK, result.SDKStream}
+	c.Cells = []result.Cell{{Bytes: 128, Connections: 1, InFlight: 16}, {Bytes: 128, Connections: 4, InFlight: 16}}
+	var log strings.Builder
+	r, err := suite.Run(t.Context(), c, &log)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	for _, target := range c.Only {
+		f, ok := r.Find(target, c.Cells[0])
+		if !ok || f.RPS <= 0 || f.ClientCPU < 0 || f.ClientAllocs <= 0 || f.WorkerAllocs <= 0 {
+			t.Errorf("%s: %+v", target, f)
+		}
+		if f, ok := r.Find(target, c.Cells[1]); ok {
+			t.Errorf("%s was measured on four connections: %+v", target, f)
+		}
 	}
 }
 

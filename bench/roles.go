@@ -21,15 +21,16 @@ import (
 	"github.com/cocaine/cocaine-go/bench/internal/load"
 	"github.com/cocaine/cocaine-go/bench/internal/natsecho"
 	"github.com/cocaine/cocaine-go/bench/internal/result"
+	"github.com/cocaine/cocaine-go/bench/internal/sdkecho"
 )
 
 // runClient is one measurement; it prints a result.Sample.
 func runClient(args []string) error {
 	var c clientOptions
 	parse("client", args, func(fs *flag.FlagSet) {
-		fs.StringVar(&c.protocol, "protocol", "cocaine", "cocaine (the forwarder too), nats or grpc")
-		fs.StringVar(&c.address, "address", "", "where the target listens")
-		fs.StringVar(&c.method, "method", "echo", "echo, or of the runtime: resolve, storage.write, storage.read")
+		fs.StringVar(&c.protocol, "protocol", "cocaine", "cocaine (the forwarder too), nats, grpc or sdk")
+		fs.StringVar(&c.address, "address", "", "where the target listens; for sdk the locator")
+		fs.StringVar(&c.method, "method", "echo", "echo, or of the runtime: resolve, storage.write, storage.read; for sdk the event")
 		fs.IntVar(&c.bytes, "bytes", 128, "size of the payload")
 		fs.IntVar(&c.Connections, "connections", 1, "how many")
 		fs.IntVar(&c.InFlight, "inflight", 1, "requests, over all connections")
@@ -39,7 +40,7 @@ func runClient(args []string) error {
 	if c.Connections < 1 || c.InFlight < 1 || c.bytes < 0 || c.Duration <= 0 {
 		return fmt.Errorf("cannot measure %d requests in flight over %d connections for %v", c.InFlight, c.Connections, c.Duration)
 	}
-	r, err := c.run()
+	r, allocs, err := c.run()
 	if err != nil {
 		return err
 	}
@@ -48,6 +49,8 @@ func runClient(args []string) error {
 		P50:   float64(r.Latency.Quantile(0.5).Nanoseconds()) / 1e3,
 		P99:   float64(r.Latency.Quantile(0.99).Nanoseconds()) / 1e3,
 		Total: r.Total,
+
+		ClientAllocs: allocs.Client, WorkerAllocs: allocs.Worker,
 	})
 }
 
@@ -57,7 +60,7 @@ type clientOptions struct {
 	bytes                     int
 }
 
-func (c *clientOptions) run() (*closedloop.Result, error) {
+func (c *clientOptions) run() (r *closedloop.Result, allocs sdkecho.Allocs, err error) {
 	payload := make([]byte, c.bytes)
 	for i := range payload {
 		payload[i] = byte(i * 7)
@@ -66,15 +69,20 @@ func (c *clientOptions) run() (*closedloop.Result, error) {
 	case "cocaine":
 		shape, err := c.shape(payload)
 		if err != nil {
-			return nil, err
+			return nil, allocs, err
 		}
-		return load.Run(load.Options{Options: c.Options, Network: "tcp", Address: c.address, Shape: shape})
+		r, err = load.Run(load.Options{Options: c.Options, Network: "tcp", Address: c.address, Shape: shape})
+		return r, allocs, err
 	case "nats":
-		return natsecho.Run(c.address, c.Options, payload)
+		r, err = natsecho.Run(c.address, c.Options, payload)
+		return r, allocs, err
 	case "grpc":
-		return grpcecho.Run(c.address, c.Options, payload)
+		r, err = grpcecho.Run(c.address, c.Options, payload)
+		return r, allocs, err
+	case "sdk":
+		return sdkecho.Run(c.address, deploy.SDKApp, c.method, c.Options, payload)
 	}
-	return nil, fmt.Errorf("no protocol %q", c.protocol)
+	return nil, allocs, fmt.Errorf("no protocol %q", c.protocol)
 }
 
 // keys is over how many keys the storage tests spread.

@@ -16,16 +16,17 @@ import (
 
 // Names of what is deployed.
 const (
-	App     = "echo"
+	App     = "echo"     // speaks in frames
+	SDKApp  = "sdk-echo" // uses the framework
 	Event   = "echo"
 	profile = "bench"
 	slave   = "worker" // the worker's name in the archive
 )
 
-// Upload writes the app into storage: archive, manifest and profile, in the
+// Upload writes an app into storage: archive, manifest and profile, in the
 // collections and encodings the original tools use. Isolate is the isolation the
 // profile asks for; empty leaves it to the runtime.
-func (r *Runtime) Upload(ctx context.Context, worker, isolate string) error {
+func (r *Runtime) Upload(ctx context.Context, app, worker, isolate string) error {
 	archive, err := pack(worker)
 	if err != nil {
 		return err
@@ -36,8 +37,8 @@ func (r *Runtime) Upload(ctx context.Context, worker, isolate string) error {
 		what    string
 		request []byte
 	}{
-		{"archive", control.WriteRequest("apps", App, blob, "app")},
-		{"manifest", control.WriteRequest("manifests", App, manifest(), "app")},
+		{"archive", control.WriteRequest("apps", app, blob, "app")},
+		{"manifest", control.WriteRequest("manifests", app, manifest(), "app")},
 		{"profile", control.WriteRequest("profiles", profile, profileRecord(isolate), "profile")},
 	} {
 		if err := r.call(ctx, "storage", w.request); err != nil {
@@ -47,17 +48,17 @@ func (r *Runtime) Upload(ctx context.Context, worker, isolate string) error {
 	return nil
 }
 
-// StartApp starts the app, without a worker yet, and returns its address.
-func (r *Runtime) StartApp(ctx context.Context) (string, error) {
-	if err := r.call(ctx, "node", control.StartAppRequest(App, profile)); err != nil {
-		return "", fmt.Errorf("cannot start app %s: %w", App, err)
+// StartApp starts an app, without a worker yet, and returns its address.
+func (r *Runtime) StartApp(ctx context.Context, app string) (string, error) {
+	if err := r.call(ctx, "node", control.StartAppRequest(app, profile)); err != nil {
+		return "", fmt.Errorf("cannot start app %s: %w", app, err)
 	}
 	ctx, cancel := control.WithTimeout(ctx)
 	defer cancel()
-	return control.Resolve(ctx, r.Locator, App)
+	return control.Resolve(ctx, r.Locator, app)
 }
 
-// PauseApp stops the app and its worker.
+// PauseApp stops the app App and its worker.
 func (r *Runtime) PauseApp(ctx context.Context) error {
 	if err := r.call(ctx, "node", control.PauseAppRequest(App)); err != nil {
 		return fmt.Errorf("cannot pause app %s: %w", App, err)

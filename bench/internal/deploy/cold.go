@@ -23,7 +23,7 @@ const uuid = "00000000-0000-4000-8000-000000000000"
 // until the close of its answer, on a connection that exists. The app is started
 // before and paused after; neither is timed.
 func (r *Runtime) ColdStart(ctx context.Context, payload []byte) (took time.Duration, err error) {
-	addr, err := r.StartApp(ctx)
+	addr, err := r.StartApp(ctx, App)
 	if err != nil {
 		return 0, err
 	}

@@ -32,6 +32,7 @@ func looks() []look {
 		{result.Forwarder, "bare forwarder (ceiling)", "#495057", "6 4"},
 		{result.NATS, "NATS request-reply", "#2f9e44", ""},
 		{result.GRPC, "gRPC-Go direct (no broker)", "#1c7ed6", ""},
+		{result.SDK, "cocaine, with the framework", "#f783ac", ""},
 	}
 }
 

@@ -78,11 +78,11 @@ func (p *printer) head(r *result.Results) {
 
 func (p *printer) echo(r *result.Results, cells []result.Cell) {
 	p.printf("\necho, %d B, %s\n", cells[0].Bytes, Plural(cells[0].Connections, "connection"))
-	rows := []string{"in flight\ttarget\treq/s\tslowest\tfastest\tp50\tp99\tserver CPU/req"}
+	rows := []string{"in flight\ttarget\treq/s\tslowest\tfastest\tp50\tp99\tserver CPU/req\tworker\tclient"}
 	for _, c := range cells {
 		for _, name := range result.Targets() {
 			if f, ok := r.Find(name, c); ok {
-				rows = append(rows, fmt.Sprintf("%d\t%s\t%s", c.InFlight, name, figures(f)))
+				rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%s\t%s", c.InFlight, name, figures(f), cpu(f.WorkerCPU), cpu(f.ClientCPU)))
 			}
 		}
 	}
@@ -90,31 +90,48 @@ func (p *printer) echo(r *result.Results, cells []result.Cell) {
 }
 
 func figures(f result.Figures) string {
-	cpu := "-"
-	if f.ServerCPU > 0 {
-		cpu = Micros(f.ServerCPU)
+	return strings.Join([]string{Count(f.RPS), Count(f.Slowest), Count(f.Fastest), Micros(f.P50), Micros(f.P99), cpu(f.ServerCPU)}, "\t")
+}
+
+// cpu is processor time per request, as far as it is known.
+func cpu(v float64) string {
+	if v <= 0 {
+		return "-"
 	}
-	return strings.Join([]string{Count(f.RPS), Count(f.Slowest), Count(f.Fastest), Micros(f.P50), Micros(f.P99), cpu}, "\t")
+	return Micros(v)
 }
 
 func (p *printer) ratios(r *result.Results) {
-	if len(r.Ratios) == 0 {
-		return
+	var targets []string
+	for _, ratio := range r.Ratios {
+		if !slices.Contains(targets, ratio.Of) {
+			targets = append(targets, ratio.Of)
+		}
 	}
-	p.printf("\ncocaine against each, in the same rounds: req/s as a multiple (p50 as a multiple)\n")
+	for _, name := range targets {
+		p.ratiosOf(r, name)
+	}
+}
+
+// ratiosOf prints how one target compares with others.
+func (p *printer) ratiosOf(r *result.Results, of string) {
+	p.printf("\n%s against each, in the same rounds: req/s as a multiple (p50 as a multiple)\n", of)
 	rows := []string{"bytes\tconnections\tin flight"}
 	var others []string
 	for _, ratio := range r.Ratios {
-		if !slices.Contains(others, ratio.Against) {
+		if ratio.Of == of && !slices.Contains(others, ratio.Against) {
 			others = append(others, ratio.Against)
 			rows[0] += "\t" + ratio.Against
 		}
 	}
 	for _, cells := range panels(r) {
 		for _, c := range cells {
+			if _, measured := r.Find(of, c); !measured {
+				continue
+			}
 			row := fmt.Sprintf("%d\t%d\t%d", c.Bytes, c.Connections, c.InFlight)
 			for _, name := range others {
-				row += "\t" + ratioAt(r, name, c)
+				row += "\t" + ratioAt(r, result.Pair{Of: of, Against: name}, c)
 			}
 			rows = append(rows, row)
 		}
@@ -122,13 +139,22 @@ func (p *printer) ratios(r *result.Results) {
 	p.table(rows)
 }
 
-func ratioAt(r *result.Results, against string, c result.Cell) string {
+func ratioAt(r *result.Results, pair result.Pair, c result.Cell) string {
 	for _, ratio := range r.Ratios {
-		if ratio.Against == against && ratio.Cell == c {
+		if ratio.Pair == pair && ratio.Cell == c {
 			return fmt.Sprintf("%.2f (%.2f)", ratio.RPS, ratio.P50)
 		}
 	}
 	return "-"
+}
+
+// allocations prints what the framework allocates for a call.
+func (p *printer) allocations(r *result.Results) {
+	for _, e := range r.Echo {
+		if e.ClientAllocs > 0 && e.InFlight == 256 {
+			p.printf("%s, %d B: %.1f heap allocations per call in the client, %.1f in the worker\n", e.Target, e.Bytes, e.ClientAllocs, e.WorkerAllocs)
+		}
+	}
 }
 
 func (p *printer) once(r *result.Results) {
@@ -161,6 +187,7 @@ func (p *printer) once(r *result.Results) {
 			p.printf("%s: %.4f heap allocations per forwarded frame\n", name, a)
 		}
 	}
+	p.allocations(r)
 }
 
 func (p *printer) warnings(r *result.Results) {

@@ -17,10 +17,28 @@ const (
 	Forwarder = "forwarder"
 	NATS      = "nats"
 	GRPC      = "grpc"
+	SDK       = "sdk"        // the framework, a value there and one back
+	SDKStream = "sdk-stream" // the framework, a chunk there and one back
 )
 
 // Targets lists them all.
-func Targets() []string { return []string{Cocaine, Forwarder, NATS, GRPC} }
+func Targets() []string { return []string{Cocaine, Forwarder, NATS, GRPC, SDK, SDKStream} }
+
+// A Pair is two targets that are compared.
+type Pair struct {
+	Of      string `json:"of"`
+	Against string `json:"against"`
+}
+
+// Pairs lists the comparisons: the runtime with all others, and the framework with
+// the bare frames through the same runtime and with NATS, whose client is a library
+// too.
+func Pairs() []Pair {
+	return []Pair{
+		{Cocaine, Forwarder}, {Cocaine, NATS}, {Cocaine, GRPC},
+		{SDK, Cocaine}, {SDK, NATS}, {SDKStream, Cocaine}, {SDKStream, NATS},
+	}
+}
 
 // A Sample is one run of one client process. The client prints it as JSON.
 type Sample struct {
@@ -30,7 +48,13 @@ type Sample struct {
 	Total uint64  `json:"total"` // answers, warm-up included
 
 	ServerCPU float64 `json:"server_cpu_us,omitempty"` // per request; 0 when unknown
-	Foreign   float64 `json:"foreign_cpu,omitempty"`   // share of the machine that others used
+	WorkerCPU float64 `json:"worker_cpu_us,omitempty"` // likewise
+	ClientCPU float64 `json:"client_cpu_us,omitempty"`
+
+	ClientAllocs float64 `json:"client_allocs,omitempty"` // heap allocations per request; of the framework only
+	WorkerAllocs float64 `json:"worker_allocs,omitempty"`
+
+	Foreign float64 `json:"foreign_cpu,omitempty"` // share of the machine that others used
 }
 
 // A Cell is one point of the echo matrix.
@@ -62,15 +86,21 @@ type Figures struct {
 	Slowest   float64 `json:"rps_min"`
 	Fastest   float64 `json:"rps_max"`
 	ServerCPU float64 `json:"server_cpu_us,omitempty"`
-	Foreign   float64 `json:"foreign_cpu"`
-	Rounds    int     `json:"rounds"`
+	WorkerCPU float64 `json:"worker_cpu_us,omitempty"`
+	ClientCPU float64 `json:"client_cpu_us,omitempty"`
+
+	ClientAllocs float64 `json:"client_allocs,omitempty"`
+	WorkerAllocs float64 `json:"worker_allocs,omitempty"`
+
+	Foreign float64 `json:"foreign_cpu"`
+	Rounds  int     `json:"rounds"`
 }
 
-// A Ratio sets Cocaine against another target at one cell. Each is the median of
+// A Ratio sets a target against another at one cell. Each is the median of
 // the ratios of single rounds, whose two runs are neighbours in time, so that
 // what slows the machine for a while slows both.
 type Ratio struct {
-	Against string `json:"against"`
+	Pair
 	Cell
 	RPS float64 `json:"rps"`
 	P50 float64 `json:"p50"`
@@ -167,11 +197,9 @@ func Read(path string) (*Results, error) {
 // Summarize turns the samples of the rounds into figures. A round in which
 // nothing was answered counts for the rate and has no latency.
 func Summarize(samples []Sample) Figures {
-	var rates, halves, tails, cpus, foreign []float64
+	var rates, halves, tails []float64
 	for _, s := range samples {
 		rates = append(rates, s.RPS)
-		cpus = append(cpus, s.ServerCPU)
-		foreign = append(foreign, s.Foreign)
 		if s.RPS > 0 {
 			halves = append(halves, s.P50)
 			tails = append(tails, s.P99)
@@ -179,12 +207,26 @@ func Summarize(samples []Sample) Figures {
 	}
 	f := Figures{
 		RPS: Median(rates), P50: Median(halves), P99: Median(tails),
-		ServerCPU: Median(cpus), Foreign: Median(foreign), Rounds: len(samples),
+		ServerCPU:    median(samples, func(s Sample) float64 { return s.ServerCPU }),
+		WorkerCPU:    median(samples, func(s Sample) float64 { return s.WorkerCPU }),
+		ClientCPU:    median(samples, func(s Sample) float64 { return s.ClientCPU }),
+		ClientAllocs: median(samples, func(s Sample) float64 { return s.ClientAllocs }),
+		WorkerAllocs: median(samples, func(s Sample) float64 { return s.WorkerAllocs }),
+		Foreign:      median(samples, func(s Sample) float64 { return s.Foreign }),
+		Rounds:       len(samples),
 	}
 	if len(rates) > 0 {
 		f.Slowest, f.Fastest = slices.Min(rates), slices.Max(rates)
 	}
 	return f
+}
+
+func median(samples []Sample, of func(Sample) float64) float64 {
+	var all []float64
+	for _, s := range samples {
+		all = append(all, of(s))
+	}
+	return Median(all)
 }
 
 // Compare makes the ratio of two targets from the samples of the same rounds.

@@ -89,7 +89,7 @@ func (s *Suite) afterRounds(ctx context.Context) {
 }
 
 func (s *Suite) memory(t *target) {
-	if t.server == nil {
+	if t.server == nil || t.shared {
 		return
 	}
 	after, err := proc.Resident(t.server.PID())

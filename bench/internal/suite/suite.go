@@ -26,15 +26,16 @@ import (
 // A Suite is one run.
 type Suite struct {
 	Config
-	log     io.Writer // progress, for people
-	dir     string    // sockets, binaries, state; removed at the end
-	worker  string    // binary of the echo worker
-	binary  string    // of the runtime; empty when attached or absent
-	targets []*target
-	echo    map[echoKey][]result.Sample
-	methods map[methodKey][]result.Sample
-	results *result.Results
-	failed  []error
+	log       io.Writer // progress, for people
+	dir       string    // sockets, binaries, state; removed at the end
+	worker    string    // binary of the echo worker
+	sdkWorker string    // of the one that uses the framework
+	binary    string    // of the runtime; empty when attached or absent
+	targets   []*target
+	echo      map[echoKey][]result.Sample
+	methods   map[methodKey][]result.Sample
+	results   *result.Results
+	failed    []error
 }
 
 type echoKey struct {
@@ -130,6 +131,9 @@ func (s *Suite) round(ctx context.Context, round int) {
 			if ctx.Err() != nil {
 				return
 			}
+			if !t.measures(cell) {
+				continue
+			}
 			sample, err := s.measure(ctx, t, append(slices.Clone(t.client),
 				"-bytes", strconv.Itoa(cell.Bytes),
 				"-connections", strconv.Itoa(cell.Connections),
@@ -176,8 +180,10 @@ func (s *Suite) measure(ctx context.Context, t *target, flags []string) (result.
 	if err := json.Unmarshal(out, &sample); err != nil {
 		return result.Sample{}, fmt.Errorf("cannot read what the client says: %w", err)
 	}
-	if sample.Total > 0 {
-		sample.ServerCPU = (after.server - before.server).Seconds() * 1e6 / float64(sample.Total)
+	if n := float64(sample.Total); n > 0 {
+		sample.ServerCPU = (after.server - before.server).Seconds() * 1e6 / n
+		sample.WorkerCPU = (after.workers - before.workers).Seconds() * 1e6 / n
+		sample.ClientCPU = client.Seconds() * 1e6 / n
 	}
 	others := after.machine - before.machine - (after.ours - before.ours) - client
 	sample.Foreign = max(0, others.Seconds()/wall.Seconds()/float64(runtime.NumCPU()))
@@ -186,7 +192,7 @@ func (s *Suite) measure(ctx context.Context, t *target, flags []string) (result.
 
 // usage is processor time so far. What cannot be read counts as none: it only
 // costs a column.
-type usage struct{ machine, ours, server time.Duration }
+type usage struct{ machine, ours, server, workers time.Duration }
 
 func (s *Suite) usage(t *target) usage {
 	var u usage
@@ -196,10 +202,12 @@ func (s *Suite) usage(t *target) usage {
 		u.server, _ = proc.CPU(t.server.PID())
 		family, _ := proc.FamilyCPU(t.server.PID())
 		u.ours += family
+		u.workers = family - u.server
 	}
 	for _, w := range t.workers {
 		c, _ := proc.CPU(w.PID())
 		u.ours += c
+		u.workers += c
 	}
 	return u
 }

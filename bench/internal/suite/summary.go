@@ -27,13 +27,12 @@ func (s *Suite) summarize() {
 }
 
 func (s *Suite) compare(cell result.Cell) {
-	ours := s.echo[echoKey{result.Cocaine, cell}]
-	for _, other := range result.Targets()[1:] {
-		theirs := s.echo[echoKey{other, cell}]
+	for _, pair := range result.Pairs() {
+		ours, theirs := s.echo[echoKey{pair.Of, cell}], s.echo[echoKey{pair.Against, cell}]
 		if len(ours) == 0 || len(theirs) == 0 {
 			continue
 		}
 		rps, p50 := result.Compare(ours, theirs)
-		s.results.Ratios = append(s.results.Ratios, result.Ratio{Against: other, Cell: cell, RPS: rps, P50: p50})
+		s.results.Ratios = append(s.results.Ratios, result.Ratio{Pair: pair, Cell: cell, RPS: rps, P50: p50})
 	}
 }

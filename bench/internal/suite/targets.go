@@ -4,6 +4,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,8 +14,10 @@ import (
 
 	"github.com/cocaine/cocaine-go/bench/internal/control"
 	"github.com/cocaine/cocaine-go/bench/internal/deploy"
+	"github.com/cocaine/cocaine-go/bench/internal/frame"
 	"github.com/cocaine/cocaine-go/bench/internal/proc"
 	"github.com/cocaine/cocaine-go/bench/internal/result"
+	"github.com/cocaine/cocaine-go/bench/internal/sdkecho"
 )
 
 // A target is a running server, with its worker where it has one of its own.
@@ -24,18 +27,23 @@ type target struct {
 	debug   string   // address of /debug/vars
 	server  *proc.Proc
 	workers []*proc.Proc
-	runtime *deploy.Runtime // of cocaine only
-	idle    int64           // resident before the first request
+	runtime *deploy.Runtime        // of cocaine, and of what shares it
+	shared  bool                   // server and runtime are another target's
+	cells   func(result.Cell) bool // where it is measured; nil: everywhere
+	idle    int64                  // resident before the first request
 }
 
 func (t *target) stop() {
 	for _, w := range t.workers {
 		w.Stop()
 	}
-	if t.server != nil {
+	if t.server != nil && !t.shared {
 		t.server.Stop()
 	}
 }
+
+// measures reports whether the target is measured at a cell.
+func (t *target) measures(c result.Cell) bool { return t.cells == nil || t.cells(c) }
 
 // An absentError says why there is nothing to measure, which is no failure.
 type absentError string
@@ -45,8 +53,11 @@ func (e absentError) Error() string { return string(e) }
 // build compiles what a run needs and cannot be part of the benchmark's binary.
 func (s *Suite) build(ctx context.Context) error {
 	s.worker = filepath.Join(s.dir, "echo-worker")
-	if err := s.goBuild(ctx, filepath.Join(s.Root, "bench"), s.worker, "./cmd/echo-worker"); err != nil {
-		return fmt.Errorf("cannot build the worker: %w", err)
+	s.sdkWorker = filepath.Join(s.dir, "sdk-worker")
+	for out, pkg := range map[string]string{s.worker: "./cmd/echo-worker", s.sdkWorker: "./cmd/sdk-worker"} {
+		if err := s.goBuild(ctx, filepath.Join(s.Root, "bench"), out, pkg); err != nil {
+			return fmt.Errorf("cannot build the worker: %w", err)
+		}
 	}
 	return nil
 }
@@ -69,6 +80,8 @@ func (s *Suite) start(ctx context.Context, name string) (*target, error) {
 		result.Forwarder: s.startForwarder,
 		result.NATS:      s.startNATS,
 		result.GRPC:      s.startGRPC,
+		result.SDK:       func(ctx context.Context) (*target, error) { return s.startSDK(ctx, result.SDK, sdkecho.Value) },
+		result.SDKStream: func(ctx context.Context) (*target, error) { return s.startSDK(ctx, result.SDKStream, sdkecho.Stream) },
 	}
 	f, ok := starters[name]
 	if !ok {
@@ -112,11 +125,11 @@ func (s *Suite) startCocaine(ctx context.Context) (*target, error) {
 		t.debug = t.runtime.Debug
 		t.idle = settled(t.server)
 	}
-	if err := t.runtime.Upload(ctx, s.worker, s.Isolate); err != nil {
+	if err := t.runtime.Upload(ctx, deploy.App, s.worker, s.Isolate); err != nil {
 		t.stop()
 		return nil, err
 	}
-	addr, err := t.runtime.StartApp(ctx)
+	addr, err := t.runtime.StartApp(ctx, deploy.App)
 	if err == nil {
 		err = deploy.Prime(ctx, addr)
 	}
@@ -126,6 +139,47 @@ func (s *Suite) startCocaine(ctx context.Context) (*target, error) {
 	}
 	t.client = []string{"-protocol", "cocaine", "-address", addr}
 	return t, nil
+}
+
+// startSDK deploys the worker that uses the framework, in the runtime of the target
+// cocaine, so that the two differ in nothing else. Without that target it has a
+// runtime of its own.
+func (s *Suite) startSDK(ctx context.Context, name, event string) (*target, error) {
+	var err error
+	t := &target{name: name, shared: true}
+	owner := s.sharedRuntime()
+	if owner == nil {
+		if owner, err = s.startCocaine(ctx); err != nil {
+			return nil, err
+		}
+		t.shared = false
+	}
+	t.server, t.runtime = owner.server, owner.runtime
+	if err = t.runtime.Upload(ctx, deploy.SDKApp, s.sdkWorker, s.Isolate); err == nil {
+		_, err = t.runtime.StartApp(ctx, deploy.SDKApp)
+	}
+	if e := (*frame.Error)(nil); errors.As(err, &e) && s.find(result.SDK) != nil {
+		err = nil // the other way to call it has started it
+	}
+	if err != nil {
+		t.stop()
+		return nil, err
+	}
+	t.client = []string{"-protocol", "sdk", "-method", event, "-address", t.runtime.Locator}
+	// The framework is one client on one connection; how the runtime does with
+	// several is what the target cocaine is for.
+	t.cells = func(c result.Cell) bool { return c.Connections == 1 }
+	return t, nil
+}
+
+// sharedRuntime is the target whose runtime others may use, nil if there is none.
+func (s *Suite) sharedRuntime() *target {
+	for _, t := range s.targets {
+		if t.runtime != nil {
+			return t
+		}
+	}
+	return nil
 }
 
 func (s *Suite) startForwarder(ctx context.Context) (*target, error) {
