@@ -32,6 +32,11 @@ func runSuite(args []string) error {
 		fs.IntVar(&c.Rounds, "rounds", c.Rounds, "how often everything is measured")
 		fs.DurationVar(&c.Duration, "duration", c.Duration, "time of one measurement")
 		fs.DurationVar(&c.WarmUp, "warmup", c.WarmUp, "time before it that does not count")
+		fs.Func("cells", "comma-separated points of the echo, `bytes/connections/in flight` (default the whole matrix)", func(text string) (err error) {
+			c.Cells, err = parseCells(text)
+			return err
+		})
+		fs.BoolVar(&c.EchoOnly, "echo-only", false, "leave out methods, starts and memory")
 		fs.BoolVar(&strict, "strict", false, "fail when a target is missing")
 	})
 	if only != "" {
@@ -62,6 +67,18 @@ func runSuite(args []string) error {
 		failed = errors.New("a target is missing")
 	}
 	return failed
+}
+
+func parseCells(text string) ([]result.Cell, error) {
+	var cells []result.Cell
+	for _, s := range strings.Split(text, ",") {
+		var c result.Cell
+		if n, err := fmt.Sscanf(s, "%d/%d/%d", &c.Bytes, &c.Connections, &c.InFlight); err != nil || n != 3 || c.Bytes < 0 || c.Connections < 1 || c.InFlight < 1 {
+			return nil, fmt.Errorf("%q is not like 128/1/256", s)
+		}
+		cells = append(cells, c)
+	}
+	return cells, nil
 }
 
 func save(r *result.Results, dir string) error {

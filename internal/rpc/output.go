@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -147,6 +148,23 @@ func (s *Session) flushStage(b *Batch, staged *frames) {
 func (s *Session) flush() {
 	s.mu.Lock()
 	s.flushLocked()
+}
+
+// flushTogether is flush for one goroutine of many that send on a session. A system
+// call costs more than what it sends, so while other calls are under way the first
+// who has something to send lets the others run before it writes; those who come
+// meanwhile leave what they have to it. A call that is alone is written at once.
+func (s *Session) flushTogether() {
+	if s.size.Load() <= 1 {
+		s.flush()
+		return
+	}
+	if s.gathering.Swap(true) {
+		return // whoever gathers takes the lock after this, and so sees what is there
+	}
+	runtime.Gosched()
+	s.gathering.Store(false)
+	s.flush()
 }
 
 // flushLocked is flush, called with mu held, which it releases.

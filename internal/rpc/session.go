@@ -162,8 +162,9 @@ type Session struct {
 	dialect Dialect // of the peer, nil for the ordinary one; set by the reader before it hands on anything
 	scratch []byte
 
-	blocked atomic.Bool  // the reader waits for a session that it feeds
-	pauses  atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
+	blocked   atomic.Bool  // the reader waits for a session that it feeds
+	gathering atomic.Bool  // somebody is going to flush what others send meanwhile
+	pauses    atomic.Int32 // reasons for the reader to wait; raised freely, lowered under mu
 
 	_ cacheLine // what follows is written by the reader alone, for every frame
 

@@ -308,8 +308,12 @@ func withoutTrace(hs []hpack.Header) []hpack.Header {
 // sendNow sends without waiting for room.
 func (st *Stream) sendNow(b *Batch, typ uint64, args, headers []byte) error {
 	err := st.enqueue(b, typ, args, headers)
-	if b == nil && err == nil {
-		st.s.flush() // not under the lock: the reader wants it for every frame
+	if b == nil && err == nil { // not under the lock: the reader wants it for every frame
+		if st.cancel == nil {
+			st.s.flushTogether()
+		} else {
+			st.s.flush()
+		}
 	}
 	return err
 }
@@ -446,8 +450,11 @@ func (s *Session) Call(ctx context.Context, typ uint64, args []byte, o CallOptio
 		headers = hpack.AppendLiterals(nil, o.Headers)
 	}
 	var r Receiver = st
-	if st.recv == nil {
+	switch {
+	case st.recv == nil:
 		r, st.err = nil, io.EOF // a mute method
+	case endsWithClose(st.recv):
+		r = chunks{st}
 	}
 	// The stream's lock keeps an answer, which may come before the id is known,
 	// from being seen.
@@ -465,7 +472,7 @@ func (s *Session) Call(ctx context.Context, typ uint64, args []byte, o CallOptio
 			break
 		}
 	}
-	s.flush()
+	s.flushTogether()
 	return st, nil
 }
 

@@ -28,6 +28,7 @@ type Config struct {
 
 	Only     []string      // targets; empty is all
 	Cells    []result.Cell // points of the echo matrix; Default has them all
+	EchoOnly bool          // no methods, starts and memory
 	Fast     bool
 	Rounds   int
 	WarmUp   time.Duration

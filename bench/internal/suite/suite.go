@@ -78,7 +78,9 @@ func Run(ctx context.Context, c Config, log io.Writer) (*result.Results, error) 
 	for round := range c.Rounds {
 		s.round(ctx, round)
 	}
-	s.afterRounds(ctx)
+	if !s.EchoOnly {
+		s.afterRounds(ctx)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("interrupted: %w", err)
 	}
@@ -149,7 +151,9 @@ func (s *Suite) round(ctx context.Context, round int) {
 		s.say("round %d/%d  %4d B  %d conn  %4d in flight %s",
 			round+1, s.Rounds, cell.Bytes, cell.Connections, cell.InFlight, &line)
 	}
-	s.methodRound(ctx)
+	if !s.EchoOnly {
+		s.methodRound(ctx)
+	}
 }
 
 // remove stops a target that failed.
