@@ -178,6 +178,8 @@ type opening struct {
 	args   []byte // a msgpack array
 	chunk  []byte // arguments of a first chunk that leaves together with the call; nil for none
 	hangUp bool   // end this side's stream of chunks, if there is one, at once
+
+	room [2]rpc.Outgoing // for frames
 }
 
 // do makes a call and has f receive the answer, again as often as the policy says
@@ -278,12 +280,13 @@ func (s *Service) try(ctx context.Context, tries *attempts, o *opening) (*Stream
 	if err != nil {
 		return nil, err
 	}
-	st, err := l.session.Call(ctx, m.id, o.args, rpc.CallOptions{
-		Headers: s.headers(ctx, m.name, tries), Send: m.send, Recv: m.recv, Then: then,
+	st := &Stream{link: l, method: m}
+	err = l.session.CallOn(ctx, &st.st, m.id, o.args, then, rpc.CallOptions{
+		Headers: s.headers(ctx, m.name, tries), Send: m.send, Recv: m.recv,
 	})
 	switch {
 	case err == nil:
-		return &Stream{st: st, link: l, method: m}, nil
+		return st, nil
 	case isLost(err):
 		return nil, unsentError{l.lost()}
 	case ctx.Err() != nil:
@@ -303,12 +306,12 @@ func (s *Service) headers(ctx context.Context, method string, tries *attempts) [
 
 // frames gives those that leave together with the first.
 func (o *opening) frames(m *method) ([]rpc.Outgoing, error) {
-	var then []rpc.Outgoing
+	then := o.room[:0]
 	if o.chunk != nil {
 		if !m.streams() {
 			return nil, ErrNoMessage
 		}
-		then = append(make([]rpc.Outgoing, 0, 2), rpc.Outgoing{Type: m.write, Args: o.chunk})
+		then = append(then, rpc.Outgoing{Type: m.write, Args: o.chunk})
 	}
 	if o.hangUp && m.streams() {
 		then = append(then, rpc.Outgoing{Type: m.close})

@@ -23,7 +23,7 @@ import (
 // not read until they are taken, so a stream that is not wanted any more has to be
 // closed. In the other direction Send waits while the connection takes nothing.
 type Stream struct {
-	st     *rpc.Stream
+	st     rpc.Stream
 	link   *link
 	method *method
 	detach func() bool // lets go of the context of the call; nil if it cannot end

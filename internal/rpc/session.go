@@ -706,6 +706,25 @@ func (s *Session) enqueueFirst(b *Batch, r Receiver, typ uint64, args, headers [
 	return id, nil
 }
 
+// enqueueCall is enqueueFirst for a call whose first frames leave together: nothing
+// comes between them.
+func (s *Session) enqueueCall(r Receiver, typ uint64, args, headers []byte, then []Outgoing) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, err := s.number()
+	if err != nil {
+		return 0, err
+	}
+	if r != nil {
+		s.put(id, r)
+	}
+	s.emit(id, typ, args, headers)
+	for i := range then {
+		s.emit(id, then[i].Type, then[i].Args, nil)
+	}
+	return id, nil
+}
+
 // number takes the number of a channel to be opened from this side. Called with mu
 // held.
 func (s *Session) number() (uint64, error) {

@@ -435,15 +435,26 @@ var primitive = &idl.Node{Messages: []idl.Message{
 // while the output is full. When it returns an error that wraps ErrClosed or
 // ErrDisconnected, or that of ctx, nothing was sent.
 func (s *Session) Call(ctx context.Context, typ uint64, args []byte, o CallOptions) (*Stream, error) {
-	if err := s.AwaitRoom(ctx); err != nil {
+	st := new(Stream)
+	if err := s.CallOn(ctx, st, typ, args, o.Then, o); err != nil {
 		return nil, err
+	}
+	return st, nil
+}
+
+// CallOn is Call with a zero Stream of the caller's, which has room for it in
+// something larger. It takes then in place of o.Then: so it need not be on the heap.
+func (s *Session) CallOn(ctx context.Context, st *Stream, typ uint64, args []byte, then []Outgoing, o CallOptions) error {
+	if err := s.AwaitRoom(ctx); err != nil {
+		return err
 	}
 	if o.Recv == nil {
 		o.Recv = primitive
 	}
-	st := &Stream{s: s, wake: make(chan struct{}, 1), recv: open(o.Recv), send: open(o.Send)}
-	if err := st.check(args, o.Then); err != nil {
-		return nil, err
+	st.s, st.wake, st.recv = s, make(chan struct{}, 1), open(o.Recv)
+	var err error
+	if st.send, err = st.check(open(o.Send), args, then); err != nil {
+		return err
 	}
 	var headers []byte
 	if len(o.Headers) > 0 {
@@ -459,33 +470,25 @@ func (s *Session) Call(ctx context.Context, typ uint64, args []byte, o CallOptio
 	// The stream's lock keeps an answer, which may come before the id is known,
 	// from being seen.
 	st.mu.Lock()
-	id, err := s.enqueueFirst(nil, r, typ, args, headers)
-	st.id = id
+	st.id, err = s.enqueueCall(r, typ, args, headers, then)
 	st.mu.Unlock()
 	if err != nil {
-		return nil, err
-	}
-	for _, out := range o.Then {
-		// From here on the call may have reached the peer: how it goes on is the
-		// stream's to tell.
-		if st.enqueue(nil, out.Type, out.Args, nil) != nil {
-			break
-		}
+		return err
 	}
 	s.flushTogether()
-	return st, nil
+	return nil
 }
 
-// check looks for mistakes in a call before anything is sent.
-func (st *Stream) check(args []byte, then []Outgoing) (err error) {
+// check looks for mistakes in a call before anything is sent, and gives the state of
+// the sending half after it.
+func (st *Stream) check(n *idl.Node, args []byte, then []Outgoing) (_ *idl.Node, err error) {
 	if len(args) > st.s.opts.Limits.MaxFrame {
-		return fmt.Errorf("cannot call: %w", wire.ErrTooLarge)
+		return nil, fmt.Errorf("cannot call: %w", wire.ErrTooLarge)
 	}
-	n := st.send
 	for _, out := range then {
 		if n, err = st.advance(n, out.Type, out.Args); err != nil {
-			return fmt.Errorf("cannot call: %w", err)
+			return nil, fmt.Errorf("cannot call: %w", err)
 		}
 	}
-	return nil
+	return n, nil
 }
