@@ -155,7 +155,7 @@ func (s *Session) flush() {
 // who has something to send lets the others run before it writes; those who come
 // meanwhile leave what they have to it. A call that is alone is written at once.
 func (s *Session) flushTogether() {
-	if s.size.Load() <= 1 {
+	if s.table.len() <= 1 {
 		s.flush()
 		return
 	}
