@@ -27,7 +27,7 @@ var levels = [][]string{
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
 	{"internal/relay", "internal/v011"},
 	{".", "internal/host", "internal/rpc/rpctest", "internal/storage", "internal/unicorn", "internal/logging", "internal/locator", "internal/admin", "internal/engine"},
-	{"worker", "internal/node", "internal/storage/storagetest", "internal/unicorn/unicorntest", "internal/standin", "internal/clientgen"},
+	{"worker", "internal/node", "internal/storage/storagetest", "internal/unicorn/unicorntest", "internal/standin", "internal/clientgen", "internal/tool"},
 	{"internal/daemon", "cocainetest"},
 	{"internal/cli"},
 	{"cmd/cocaine"},
@@ -110,7 +110,7 @@ func TestImportLevels(t *testing.T) {
 func TestStandardLibrary(t *testing.T) {
 	allowed := map[string][]string{
 		"net/http": {"internal/daemon", "internal/cli", "internal/httpwire", "worker"},
-		"os/exec":  {"internal/isolate/process", "internal/source", "internal/cli", "internal/isolate/isolatetest", "internal/standin"},
+		"os/exec":  {"internal/isolate/process", "internal/source", "internal/cli", "internal/tool", "internal/isolate/isolatetest", "internal/standin"},
 	}
 	for _, p := range packages(t) {
 		from, _ := local(p.ImportPath)

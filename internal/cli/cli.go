@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -60,10 +61,13 @@ type app struct {
 }
 
 // Main runs the command line of this process, until it is told to end, and returns
-// the exit code.
+// the exit code. A process called cocaine-tool has the command line of the original.
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	defer stop()
+	if filepath.Base(os.Args[0]) == toolName {
+		return runTool(ctx, Process(), toolName)
+	}
 	return Run(ctx, Process())
 }
 
@@ -91,6 +95,9 @@ func Run(ctx context.Context, env Env) int {
 		return int(OK)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return int(Interrupted) // who interrupts knows why
+	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
 	}
 	return int(report(a.screen, err))
 }
@@ -121,6 +128,7 @@ name and called over streaming RPC.
 		&cobra.Group{ID: "ship", Title: "Ship:"},
 		&cobra.Group{ID: "run", Title: "Run:"},
 		&cobra.Group{ID: "see", Title: "See:"},
+		&cobra.Group{ID: "original", Title: "Come from the original:"},
 	)
 	root.SetHelpCommandGroupID("start")
 	root.SetCompletionCommandGroupID("start")

@@ -15,8 +15,9 @@ import (
 // app that does what it is told.
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){
-		"cocaine":    func() { os.Exit(cli.Main()) },
-		"testworker": testworker,
+		"cocaine":      func() { os.Exit(cli.Main()) },
+		"cocaine-tool": func() { os.Exit(cli.Main()) },
+		"testworker":   testworker,
 	})
 }
 
