@@ -36,9 +36,7 @@ func (w *worker) tells(typ, session uint64, args ...any) {
 // hears reads a message of v0.11.
 func (w *worker) hears(t *testing.T, typ, session uint64, args ...any) {
 	t.Helper()
-	if f := w.Want(typ, session, args...); f.Headers != nil || strings.HasSuffix(f.String(), "[]]") {
-		t.Fatalf("%v has more than three elements", f)
-	}
+	w.Want(typ, session, args...)
 }
 
 // ready11 takes the next process and makes a worker of v0.11 of it.
@@ -291,7 +289,7 @@ func TestV011Stray(t *testing.T) {
 		w.tells(oldHeartbeat, 9)
 		w.hears(t, oldHeartbeat, 0)
 		w.WantIdle()
-		c = r.call("next")
+		r.call("next")
 		w.hears(t, oldInvoke, 2, "next")
 		r.client.WantIdle()
 		r.wantStates(map[string]int{"active": 1})

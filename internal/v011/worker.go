@@ -17,9 +17,9 @@ const (
 	workerHeartbeat = 1 // [], from the worker, and back
 	workerTerminate = 2 // [code, text], both ways
 	workerInvoke    = 3 // [event], from the runtime: opens a session
-	workerChunk     = 4 // [raw]
-	workerError     = 5 // [code, text]
-	workerChoke     = 6 // []: the end of one direction of a session
+	workerChunk     = chunkMessage
+	workerError     = errorMessage
+	workerChoke     = chokeMessage // the end of one direction of a session
 )
 
 // workerControl is the channel on which the engine sees what a worker says on session

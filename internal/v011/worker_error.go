@@ -21,32 +21,12 @@ func fromWorkerError(args []byte) *rpc.Error {
 }
 
 // appendWorkerError appends an error of this runtime, or of a client that it passes
-// on, for a v0.11 worker.
+// on, for a v0.11 worker: [code, text], the same that a v0.11 client gets of it.
 func appendWorkerError(dst, args []byte) []byte {
 	e, err := rpc.DecodeError(args)
 	if err != nil {
 		e = rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "%v", err)
 	}
-	dst = msgpack.AppendInt(msgpack.AppendArray(dst, 2), int64(workerCode(e)))
-	return msgpack.AppendString(dst, e.Message)
-}
-
-// workerCode is the v0.11 code of an error: 1 invocation, 2 resource, 3 timeout, 4
-// deadline; codes of applications stay as they are.
-func workerCode(e *rpc.Error) int {
-	switch e.Category {
-	case idl.CategoryWorker, idl.CategoryUser, idl.CategoryUnknown:
-		return e.Code
-	case idl.CategorySocket, idl.CategoryStream: // the client has gone
-		return 2
-	case idl.CategoryNode:
-		switch e.Code {
-		case idl.NodeWorkerTimeout:
-			return 3
-		case idl.NodeDeadline:
-			return 4
-		}
-		return 2
-	}
-	return 1
+	code, text := toOld(e)
+	return msgpack.AppendString(msgpack.AppendInt(msgpack.AppendArray(dst, 2), int64(code)), text)
 }
