@@ -40,35 +40,57 @@ func (e enqueuer) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fr
 	if !ok {
 		return nil // no session of this package
 	}
-	r := msgpack.NewReader(f.Args)
-	r.Array()
-	if r.Kind() != msgpack.KindRaw {
+	if !d.whole.read(f.Args) {
 		s.Violation(b, channel, errArgument)
 		return nil
 	}
-	d.first = append(append(d.first[:0], 0x91), r.Raw()...)
-	if r.Kind() != msgpack.KindRaw {
-		s.Violation(b, channel, errArgument)
-		return nil
-	}
-	d.second = append(append(d.second[:0], 0x91), r.Raw()...)
-	e.pass(b, s, channel, rpc.Frame{Type: idl.AppEnqueue, Args: d.first}, rpc.Frame{Type: idl.Write, Args: d.second})
-	if cap(d.second) > keptScratch {
-		d.second = nil
-	}
+	e.pass(b, s, channel, &d.whole)
+	d.whole.free()
 	return nil // the client says nothing more
 }
 
 // pass hands on a request that is there whole.
-func (e enqueuer) pass(b *rpc.Batch, s *rpc.Session, channel uint64, first, write rpc.Frame) {
-	if e.whole != nil && e.whole.AcceptCall(b, s, channel, &first, &write) {
+func (e enqueuer) pass(b *rpc.Batch, s *rpc.Session, channel uint64, w *wholeRequest) {
+	if e.whole != nil && e.whole.AcceptCall(b, s, channel, &w.first, &w.write) {
 		return
 	}
-	r := e.next.Accept(b, s, channel, &first)
-	if r == nil || r.Receive(b, &write) {
+	r := e.next.Accept(b, s, channel, &w.first)
+	if r == nil || r.Receive(b, &w.write) {
 		return
 	}
 	r.Receive(b, &rpc.Frame{Type: idl.Close, Args: noArgs})
+}
+
+// wholeRequest is the memory for a request on its way. It belongs to a dialect, so
+// that a call takes none.
+type wholeRequest struct {
+	buf          []byte
+	first, write rpc.Frame
+}
+
+// read takes the arguments of a call apart: [event, blob, ...].
+func (w *wholeRequest) read(args []byte) bool {
+	r := msgpack.NewReader(args)
+	r.Array()
+	if r.Kind() != msgpack.KindRaw {
+		return false
+	}
+	w.buf = append(append(w.buf[:0], 0x91), r.Raw()...)
+	n := len(w.buf)
+	if r.Kind() != msgpack.KindRaw {
+		return false
+	}
+	w.buf = append(append(w.buf, 0x91), r.Raw()...)
+	w.first = rpc.Frame{Type: idl.AppEnqueue, Args: w.buf[:n:n]}
+	w.write = rpc.Frame{Type: idl.Write, Args: w.buf[n:]}
+	return true
+}
+
+// free gives a large buffer back.
+func (w *wholeRequest) free() {
+	if cap(w.buf) > keptScratch {
+		*w = wholeRequest{}
+	}
 }
 
 var noArgs = []byte{0x90}

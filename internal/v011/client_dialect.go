@@ -33,19 +33,12 @@ type clientDialect struct {
 	scanner wire.Scanner
 	frame   [1]wire.Frame
 	last    uint64 // the number of the latest channel
-	first   []byte // arguments of the call that is being handed on
-	second  []byte // and of the chunk with it
+	whole   wholeRequest
 
 	mu   sync.Mutex
-	open map[uint64]answer // calls that have no choke yet, by channel
+	open calls
 
 	scratch []byte // for results that are written anew; guarded by the session
-}
-
-// answer is what is known of a call that has been answered in part at most.
-type answer struct {
-	session uint64 // the client's number
-	method  *clientMethod
 }
 
 var (
@@ -54,7 +47,7 @@ var (
 )
 
 func newClientDialect(s *ClientService, l wire.Limits) *clientDialect {
-	return &clientDialect{service: s, scanner: wire.NewScanner(l), open: make(map[uint64]answer)}
+	return &clientDialect{service: s, scanner: wire.NewScanner(l)}
 }
 
 // Leave implements rpc.Leaver.
@@ -79,7 +72,7 @@ func (d *clientDialect) Next(buf []byte) (int, []wire.Frame, error) {
 	}
 	d.last++
 	d.mu.Lock()
-	d.open[d.last] = answer{session: f.Type, method: d.service.method(f.Channel)}
+	d.open.put(answer{channel: d.last, session: f.Type, method: d.service.method(f.Channel)})
 	d.mu.Unlock()
 	d.frame[0] = wire.Frame{Channel: d.last, Type: f.Channel, Args: f.Args}
 	return n, d.frame[:], nil
@@ -91,11 +84,11 @@ func (d *clientDialect) Next(buf []byte) (int, []wire.Frame, error) {
 func (d *clientDialect) Append(dst []byte, channel, typ uint64, args, _ []byte) []byte {
 	stream := false
 	d.mu.Lock()
-	a, ok := d.open[channel]
+	a, ok := d.open.get(channel)
 	if ok {
 		stream = a.method != nil && a.method.packing != packedValue
 		if !stream || typ != idl.Write {
-			delete(d.open, channel)
+			d.open.drop(channel)
 		}
 	}
 	d.mu.Unlock()
@@ -138,10 +131,19 @@ func (d *clientDialect) appendChunk(dst []byte, a answer, args []byte) []byte {
 
 // appendAppChunk appends a chunk of an app as it is, but for the tag of its string.
 func appendAppChunk(dst []byte, session uint64, args []byte) []byte {
+	if isOldChunk(args) {
+		dst = msgpack.AppendUint(append(dst, 0x93, chunkMessage), session)
+		return append(dst, args...)
+	}
 	r := msgpack.NewReader(args)
 	r.Array()
 	chunk := r.Bytes() // args that hold anything else do not come from apps
 	return msgpack.AppendBytes(appendHead(dst, chunkMessage, session, 1), chunk)
+}
+
+// isOldChunk reports whether arguments are one string, with a tag of 2013.
+func isOldChunk(args []byte) bool {
+	return len(args) > 1 && args[0] == 0x91 && (args[1]&0xe0 == 0xa0 || args[1] == 0xda || args[1] == 0xdb)
 }
 
 // appendOld appends a value in the msgpack of 2013: strings of the newer tags get the
