@@ -271,3 +271,19 @@ func FuzzGroupRecord(f *testing.F) {
 		}
 	})
 }
+
+// A member is chosen among those that are there, which Resolve does not look at.
+func TestMember(t *testing.T) {
+	st := &records{}
+	st.store("app", weights(map[string]uint64{"app_v1": 1, "app_v2": 3}))
+	l := open(t, locator.Options{Storage: st})
+	only := func(name string) func(string) bool { return func(s string) bool { return s == name } }
+	for group, want := range map[string]string{"app": "app_v1", "app_v1": "", "nothing": ""} {
+		if got := l.Member(group, only("app_v1")); got != want {
+			t.Errorf("the member of %s is %q, want %q", group, got, want)
+		}
+	}
+	if got := l.Member("app", only("other")); got != "" {
+		t.Errorf("%q is no member that is there", got)
+	}
+}

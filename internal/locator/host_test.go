@@ -214,3 +214,21 @@ func TestCloseInterruptsLookup(t *testing.T) {
 		}
 	})
 }
+
+// The host is told by name if the name can be looked up, else by an address of IPv4.
+func TestHost(t *testing.T) {
+	good := &names{host: "h", addrs: []netip.Addr{netip.MustParseAddr("2001:db8::1")}}
+	l := open(t, locator.Options{Hostname: "h", Resolver: good})
+	if got := l.Host(); got != "" {
+		t.Errorf("the host is %q before anyone needs it", got)
+	}
+	expose(t, l, service("s", "0.0.0.0:1"))
+	if got := l.Host(); got != "h" {
+		t.Errorf("the host is %q", got)
+	}
+	l = open(t, locator.Options{Hostname: "h", Resolver: &names{}})
+	expose(t, l, service("s", "0.0.0.0:1"))
+	if addr, err := netip.ParseAddr(l.Host()); err != nil || addr.IsUnspecified() {
+		t.Errorf("the host whose name is unknown is %q", l.Host())
+	}
+}

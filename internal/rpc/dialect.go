@@ -40,35 +40,36 @@ type Leaver interface {
 // Acceptors, which run when it is known.
 func (s *Session) Dialect() Dialect { return s.dialect }
 
-// leaving is how long the session may take to end. Called with mu held, or by the
-// reader.
-func (s *Session) leaving() time.Duration {
+// leaving is when a session that ends now has to be gone, zero for at once. Called
+// with mu held.
+func (s *Session) leaving() (by time.Time) {
 	if l, ok := s.dialect.(Leaver); ok {
-		return l.Leave()
+		by = time.Now().Add(l.Leave())
 	}
-	return 0
+	return by
 }
 
 // hangUp ends the connection. If the session may take its time it ends the output
 // alone: the reader does the rest.
-func (s *Session) hangUp(leave time.Duration) {
+func (s *Session) hangUp(by time.Time) {
 	half, ok := s.conn.(interface{ CloseWrite() error })
-	if leave > 0 && ok && half.CloseWrite() == nil {
-		now := time.Now()
-		_ = s.conn.SetWriteDeadline(now) // fails only on a closed connection, as below
-		_ = s.conn.SetReadDeadline(now.Add(leave))
+	if by.IsZero() || !ok || half.CloseWrite() != nil {
+		s.conn.Close()
 		return
 	}
-	s.conn.Close()
+	_ = s.conn.SetWriteDeadline(time.Now()) // fails only on a closed connection, as below
+	_ = s.conn.SetReadDeadline(by)
 }
 
 // farewell is the reader's part of a slow end.
 func (s *Session) farewell() {
-	leave := s.leaving()
-	if leave <= 0 {
+	s.mu.Lock()
+	by := s.leaveBy
+	s.mu.Unlock()
+	if by.IsZero() {
 		return
 	}
-	_ = s.conn.SetReadDeadline(time.Now().Add(leave))
+	_ = s.conn.SetReadDeadline(by)
 	var err error
 	for err == nil {
 		_, err = s.conn.Read(s.buf)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -122,4 +123,53 @@ func TestDialect(t *testing.T) {
 			p.WantClosed()
 		})
 	}
+}
+
+// A leaver is an envelope whose peers are left slowly.
+type leaver struct{ envelope }
+
+func (leaver) Leave() time.Duration { return 10 * time.Second }
+
+// A session whose dialect wants it ends with the end of its output, and reads what its
+// peer says until that has hung up as well, or the time is over.
+func TestLeave(t *testing.T) {
+	o := rpc.SessionOptions{Acceptor: &echoLast{}, Recognise: func([]byte) (rpc.Dialect, error) { return new(leaver), nil }}
+	for name, hangUp := range map[string]bool{"the peer hangs up": true, "the peer stays": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, o, func(t *testing.T, p *rpctest.Peer) {
+				p.Write([]byte{0})
+				synctest.Wait()
+				begun := time.Now()
+				_ = p.Session().Close()
+				p.WantClosed()
+				for range 3 { // and is heard, to no effect
+					time.Sleep(time.Second)
+					p.Write(enveloped(frame(1, idl.Write, "x")))
+				}
+				want := 10 * time.Second
+				if hangUp {
+					p.Close()
+					want = 3 * time.Second
+				}
+				p.Session().Wait()
+				if took := time.Since(begun); took != want {
+					t.Errorf("the session ended after %v, want %v", took, want)
+				}
+				if err := p.Session().Err(); !errors.Is(err, rpc.ErrClosed) {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// A session knows the dialect of its peer once something was said.
+func TestSessionDialect(t *testing.T) {
+	bubble(t, rpc.SessionOptions{Acceptor: &echoLast{}, Recognise: recogniseEnvelope}, func(t *testing.T, p *rpctest.Peer) {
+		p.Write([]byte{0, 0})
+		synctest.Wait()
+		if _, ok := p.Session().Dialect().(*envelope); !ok {
+			t.Errorf("the dialect is %T", p.Session().Dialect())
+		}
+	})
 }

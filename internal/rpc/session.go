@@ -159,6 +159,8 @@ type Session struct {
 	resume chan struct{}  // closed when pauses drops to 0; nil when nobody waits
 	closed [recent]uint64 // closed[id%recent] == id: closed a short while ago
 
+	leaveBy time.Time // when a session that ends slowly has to be gone
+
 	dialect Dialect // of the peer, nil for the ordinary one; set by the reader before it hands on anything
 	scratch []byte
 
@@ -271,9 +273,10 @@ func (s *Session) fail(err error) {
 	s.over = true
 	s.seal(err)
 	close(s.done)
-	leave := s.leaving()
+	s.leaveBy = s.leaving()
+	by := s.leaveBy
 	s.mu.Unlock()
-	s.hangUp(leave)
+	s.hangUp(by)
 }
 
 // seal lets nothing more be sent. Called with mu held.

@@ -20,7 +20,7 @@ const (
 
 // leaveTime is how long a session waits for its client to hang up too: one that is
 // writing when it gets a reset never ends the calls it has under way.
-const leaveTime = time.Second
+const leaveTime = 3 * time.Second
 
 // keptScratch is the largest buffer that a dialect keeps.
 const keptScratch = 64 << 10

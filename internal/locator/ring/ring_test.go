@@ -235,3 +235,21 @@ func BenchmarkLookup(b *testing.B) {
 		g.Lookup(seed)
 	}
 }
+
+// RandomOf keeps to the members that are there, in proportion to their weights.
+func TestRandomOf(t *testing.T) {
+	g, err := ring.New(map[string]uint32{"a": 1, "b": 3, "c": 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := make(map[string]int)
+	for range 4000 {
+		count[g.RandomOf(func(name string) bool { return name != "c" })]++
+	}
+	if share := float64(count["b"]) / 4000; len(count) != 2 || share < 0.6 || share > 0.9 {
+		t.Errorf("chosen: %v", count)
+	}
+	if name := g.RandomOf(func(string) bool { return false }); name != "" {
+		t.Errorf("%q is chosen of none", name)
+	}
+}
