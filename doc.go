@@ -1,73 +1,205 @@
 // Package cocaine calls services and apps of a Cocaine runtime.
 //
 // A runtime is a set of services that are found by name: the node service runs
-// apps, storage keeps blobs, and every app that runs is a service too. A
-// [Client] knows where the locator is, which knows the rest:
+// apps, storage keeps blobs, and every app that runs is a service too. This page goes
+// from the first call to a worker that streams; each part stands on those before it.
 //
-//	client, err := cocaine.New(cocaine.Options{})
-//	...
+// # Finding and calling
+//
+// A [Client] knows where the locator is, which knows the rest. Neither it nor a
+// [Service] does any I/O before the first call; then the name is resolved, and all
+// handles of that name and all goroutines share one connection.
+//
+//	client, err := cocaine.New(cocaine.Options{}) // COCAINE_LOCATOR, or 127.0.0.1:10053
+//	if err != nil {
+//		log.Fatal(err)
+//	}
 //	defer client.Close()
 //	apps, err := cocaine.Get[[]string](ctx, client.Service("node"), "list")
 //
-// # Calling
+// A service tells its clients its methods, what may follow a call on its channel and
+// what comes back. That is why one set of functions calls any service:
 //
-// A service tells its clients its methods, what may follow a call on its channel
-// and what comes back. That is why one set of functions calls any service:
-//
-//	Get[T]      the method answers once: its value
-//	Exec        the method answers nothing, or nothing of interest
-//	Chunks[T]   the method answers many times: for v, err := range ...
-//	Call        the channel itself, open in both directions: a Stream
-//
-// A method that the service does not have fails with [ErrNoMethod], and nothing
-// is sent.
-//
-// An event of an app is called with [Invoke], which packs a value into the one
-// chunk that a typed handler takes and unpacks the one it answers with, or with
-// [Service.Enqueue], which gives the stream of chunks:
-//
-//	out, err := cocaine.Invoke[Greeting](ctx, client.Service("hello"), "greet", Person{"Ann"})
-//
-// Workers, the other end, are in package worker.
-//
-// # Connections
-//
-// A Service does no I/O until it is called. Then its name is resolved, its
-// endpoints are tried in turn, and the connection is shared by all handles of
-// that name and all goroutines. When it is lost, the calls on it fail with
-// [ErrDisconnected], and the next call resolves the name again. A call that may
-// have reached the service is never repeated; one that certainly has not is
-// repeated once.
-//
-// # Context
-//
-// Everything that blocks takes a context. Its end ends the call: whoever waits
-// gets the context's error, and the service is told that nobody does any more. Its
-// deadline goes with an enqueue, so that the runtime gives the request up at the
-// same time. A [Trace] in it goes with every call.
-//
-// # Errors
-//
-// An error of the service is an [*Error]: a category and a code, which are the
-// contract, and a text for people. [ErrServiceNotFound], [ErrNotFound] and
-// [ErrQueueFull] are such errors to be matched with errors.Is. Errors of this side
-// are [ErrNoMethod], [ErrDisconnected], [ErrClosed], [*ConnectError] and the
-// context's. The end of a stream is a bare io.EOF.
+//	Get[T]        a method that answers once: its value
+//	Exec          a method that answers nothing, or nothing of interest
+//	Chunks[T]     a method that answers many times: a sequence to range over
+//	Service.Call  the channel itself, open in both directions: a Stream
 //
 // # Values
 //
-// Values travel as msgpack. Struct fields are named by the tags codec or json, a
-// target of type any gets Go's own types with string keys, and [Raw] is a value
-// left as it is.
+// Values travel as msgpack. Struct fields are named by the tags codec or json, or are
+// taken by position when several results come as one array. A target of type any
+// gets Go's own types with string keys, and [Raw] is a value left as it is: Decode
+// decodes it later, [Encode] makes one.
 //
-// # Waiting for several things
+//	v, err := cocaine.Get[cocaine.Raw](ctx, client.Service("unicorn"), "get", "/limit")
+//	var limit struct{ Value, Version int } // of two results
+//	err = v.Decode(&limit)
 //
-// [Go] starts a function and gives a [Future] of its result; [AsCompleted] ranges
-// over futures in the order in which they finish.
+// # Streams
+//
+// Where a method answers many times, range over its values. Leaving the loop gives
+// up the rest, and the service is told.
+//
+//	for v, err := range cocaine.Chunks[cocaine.Raw](ctx, client.Service("unicorn"), "subscribe", "/limit") {
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(v)
+//	}
+//
+// A [Stream] is what lies below: Recv, Peek and Messages on the one side, Send,
+// CloseSend and Fail on the other, which are independent. The end is a bare io.EOF,
+// as often as one asks. Received messages wait in memory up to a bound; Send waits
+// while the connection takes nothing.
+//
+// # Apps
+//
+// [Invoke] calls an event of an app that takes one value and answers with one:
+//
+//	g, err := cocaine.Invoke[Greeting](ctx, client.Service("hello"), "greet", Person{Name: "Ann"})
+//
+// [Service.Enqueue] is the conversation with a handler, in chunks of bytes:
+//
+//	stream, err := client.Service("upper").Enqueue(ctx, "shout")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	defer stream.Close()
+//	err = stream.Send(ctx, "hello")
+//	m, err := stream.Recv(ctx)
+//	fmt.Printf("%s\n", m.Bytes()) // HELLO
+//	err = stream.CloseSend(ctx)
+//
+// Headers, the format of the chunks and more belong to a handle: [Service.With].
+//
+// # Futures, sequences, pipes
+//
+// A call waits. What is to go on meanwhile is a function given to [Go], whose
+// [Future] anybody may wait for, any number of times:
+//
+//	apps := cocaine.Go(ctx, client.Node().List)
+//	node := cocaine.Go(ctx, client.Locator().UUID)
+//	names, err := apps.Wait(ctx)
+//	uuid, err := node.Wait(ctx)
+//
+// [Gather] waits for several and [First] for one of them, [AsCompleted] ranges over
+// them in the order in which they finish, [Then] goes on with the value. A panic is an
+// error, a [*PanicError]; an error that nobody looks at is reported once.
+//
+// Whatever ranges with errors, an iter.Seq2[T, error], is changed on the way by [Map],
+// [MapResult], [MapParallel] and [Filter], and gathered by [Collect]. An error in place
+// of an item does not end a sequence. [Values], [FromChan] and [Chan] lead from slices
+// and channels and back, and [Pipe] is a stream in memory, bounded, with an end to
+// send at and an end to receive.
+//
+// # Errors
+//
+// An error of a call is a [*CallError], which says what was called, around the cause.
+// Match causes with errors.Is and errors.As:
+//
+//	*Error               a service or worker reported it: Category and Code are the contract
+//	ErrNotFound          the storage has no such key, for one
+//	ErrServiceNotFound   nobody serves the name; inside a *ResolveError
+//	ErrQueueFull         the app has too many requests waiting
+//	ErrNoMethod          the service has no such method; nothing was sent
+//	ErrNoMessage         the method does not take this message; nothing was sent
+//	ErrBadArgument       the argument has no form in msgpack; nothing was sent
+//	ErrBadAnswer         the answer has another shape than was asked for
+//	ErrTooLarge          a message is over Options.MaxFrame
+//	*ConnectError        no endpoint could be connected to; every attempt is in it
+//	ErrDisconnected      the connection was lost; it may have been carried out
+//	ErrClosed            the Client or the Stream was closed
+//	the context's error  the call was given up
+//
+// A worker's handler makes an [*Error] of its own with [Errorf] and [CategoryUser].
+//
+// A call that may have been carried out is never repeated; one that certainly was
+// not sent is repeated once. [RetryPolicy] repeats more of the latter, and says of what
+// else if [CallOptions].Idempotent says that it does no harm.
+//
+// # Deadline and trace
+//
+// Everything that waits takes a context. That of a call stands for all of it: when it
+// ends, whoever waits gets its error and the service is told. Its deadline goes with
+// an event of an app, so that runtime and handler give it up at the same time. A
+// [Trace] in it goes with every call, each a span of its own; [WithTrace], [NewTrace]
+// and, for W3C Trace Context, [ParseTraceparent] put it there.
+//
+//	ctx, cancel := context.WithTimeout(ctx, time.Second)
+//	defer cancel()
+//	ctx = cocaine.WithTrace(ctx, cocaine.NewTrace())
+//	apps, err := client.Node().List(ctx)
+//
+// # Typed clients
+//
+// The services of every runtime have clients with types: [Client.Node], [Client.App],
+// [Client.Storage], [Client.Unicorn], [Client.Logging] and [Client.Locator]. For
+// others cocaine gen SERVICE writes one, from what the service tells of itself.
+//
+//	blob, err := client.Storage().Read(ctx, "pages", "front")
+//	if errors.Is(err, cocaine.ErrNotFound) {
+//		err = client.Storage().Write(ctx, "pages", "front", blob, "public")
+//	}
+//
+// # Logging
+//
+// A [LogHandler] is a slog.Handler over the logging service. Whoever logs neither
+// waits nor fails.
+//
+//	handler := cocaine.NewLogHandler(client, cocaine.LogHandlerOptions{Source: "app/shop"})
+//	defer handler.Close(ctx)
+//	slog.New(handler).InfoContext(ctx, "order taken", "number", 17)
+//
+// # Workers
+//
+// The other end is package [github.com/cocaine/cocaine-go/worker]: a program becomes
+// a worker by binding handlers to events. This one answers both calls above, each
+// chunk of the second as it comes.
+//
+//	func main() {
+//		w, err := worker.New(worker.Options{})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		worker.Handle(w, "greet", func(ctx context.Context, p Person) (Greeting, error) {
+//			return Greeting{Text: "hello " + p.Name}, nil
+//		})
+//		w.HandleStream("shout", func(ctx context.Context, s *worker.Stream) error {
+//			for chunk, err := range s.Chunks(ctx) {
+//				if err != nil {
+//					return err
+//				}
+//				if err := s.Send(ctx, []byte(strings.ToUpper(string(chunk)))); err != nil {
+//					return err
+//				}
+//			}
+//			return nil
+//		})
+//		w.Main()
+//	}
+//
+// A runtime starts it as often as it is needed; go run . serves it without one.
+//
+// # Testing
+//
+// Package [github.com/cocaine/cocaine-go/cocainetest] is a runtime in memory: services
+// that do what the test says, real workers, faults, and virtual time inside a bubble
+// of testing/synctest.
+//
+//	func TestGreet(t *testing.T) {
+//		rt := cocainetest.NewRuntime(t)
+//		rt.Service("node", cocainetest.Methods{"list": cocainetest.Answer([]string{"hello"})})
+//		apps, err := rt.Client().Node().List(t.Context())
+//		if err != nil || len(apps) != 1 {
+//			t.Errorf("got %v, %v", apps, err)
+//		}
+//	}
 //
 // # Concurrency
 //
-// A Client, its Services and its Futures may be used by any number of goroutines.
-// A Stream is read by one goroutine at a time, and written and closed by any.
+// A Client, its Services, Apps and typed clients, Futures and LogHandlers may be used
+// by any number of goroutines, as may both ends of a Pipe. A Stream is read by one
+// goroutine at a time, and written and closed by any. Sequences belong to one loop.
 // Client.Close ends everything and returns when its goroutines have ended.
 package cocaine

@@ -7,10 +7,16 @@
 //		rt.Service("storage", cocainetest.Methods{
 //			"read": cocainetest.Answer("hello"),
 //		})
-//		rt.Worker("hello", func(w *worker.Worker) { bind(w) }) // the program's own handlers
+//		rt.Worker("hello", func(w *worker.Worker) { // or a function of the program's own
+//			worker.Handle(w, "greet", func(_ context.Context, p Person) (Greeting, error) {
+//				return Greeting{Text: "hello " + p.Name}, nil
+//			})
+//		})
 //
 //		got, err := cocaine.Invoke[Greeting](t.Context(), rt.Client().Service("hello"), "greet", Person{"Ann"})
-//		...
+//		if err != nil || got.Text != "hello Ann" {
+//			t.Errorf("got %v, %v", got, err)
+//		}
 //	}
 //
 // # What is real

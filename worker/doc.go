@@ -14,41 +14,84 @@
 //		return Greeting{Text: "hello " + in.Name}, nil
 //	}
 //
-// # Events
+// # Handlers
 //
-// A request names an event, and the event's handler serves it. [Handle] binds a
-// function of one value that answers with one; the caller's content-type header
-// decides whether they travel as msgpack, the default, or JSON.
-// [Worker.HandleStream] binds a function that gets the whole conversation: chunks
-// in both directions.
+// A request names an event, and the event's handler serves it. There are three kinds:
 //
-// Each request has a goroutine. A handler that returns has answered: with its
-// value, with its error, and in either case with the end of the stream, so none
-// can be forgotten. A *cocaine.Error reaches the caller with its own category and
-// code, any other error as [42, 100]. A panic costs its request the same error,
-// and the worker lives.
+//	Handle         one value in, one out, packed as the caller's content-type says: msgpack or JSON
+//	HandleRaw      one chunk of bytes in, one out
+//	HandleStream   the conversation: chunks of bytes in both directions
+//
+// All are a [Handler], which [Func], [Raw] and [HandlerFunc] make, for w.Handle.
+// [Worker.HandlePrefix] serves the events that begin alike, [Worker.HandleDefault] those
+// that have no other handler; without it their callers get [42, 200]. [HTTP] serves
+// with an http.Handler, [FileEvent] the events of files that change.
+//
+//	w.HandleStream("count", func(ctx context.Context, s *worker.Stream) error {
+//		var n int
+//		if err := s.Decode(ctx, &n); err != nil {
+//			return err
+//		}
+//		for i := range n {
+//			if err := s.Encode(ctx, i); err != nil { // waits for a slow caller
+//				return err
+//			}
+//		}
+//		return nil
+//	})
+//
+// A handler that returns has answered: with its value, with its error, and in either
+// case with the end of the stream, so none can be forgotten. An [*cocaine.Error]
+// reaches the caller with its own category and code, any other error as [42, 100]. A
+// panic costs its request the same error, and the worker lives; the log has the
+// [PanicError] with its stack.
 //
 // # Context
 //
 // A handler's context has the deadline that the caller set and its trace, so that
-// calls made with it belong to the same request. It ends when the handler returns,
-// when the caller gives up or goes away, when the deadline passes, and when the
-// worker has to stop and the handler has used up its time for that; context.Cause
-// says which. [Headers] gives the headers of the request.
+// calls made with it, of [Worker.Client] for one, belong to the same request. It ends
+// when the handler returns, when the caller gives up or goes away, when the deadline
+// passes, and when the worker has to stop and the handler has used up its time for
+// that; context.Cause says which. [Headers] gives the headers of the request, [Event]
+// its name.
+//
+// # Middleware and limits
+//
+// [Middleware] is a function from Handler to Handler, around all of them with
+// [Worker.Use] or around one with the option [With]. [Recover] shows panics to it as
+// errors. [Limit] bounds how many handlers of an event run at once, [Timeout] how long
+// each may take, Options.Concurrency all of them together.
+//
+//	w.Use(func(next worker.Handler) worker.Handler {
+//		return worker.HandlerFunc(func(ctx context.Context, s *worker.Stream) error {
+//			err := next.Serve(ctx, s)
+//			slog.InfoContext(ctx, "served", "event", s.Event(), "error", err)
+//			return err
+//		})
+//	})
+//	worker.Handle(w, "slow", func(ctx context.Context, in Person) (Greeting, error) {
+//		return Greeting{}, nil
+//	}, worker.Limit(4), worker.Timeout(time.Second))
+//
+// A handler that goes on after its context has ended is stuck: Options.Stuck later it
+// is reported, once and with its stack. It cannot be killed; the worker goes on around
+// it.
 //
 // # Life
 //
-//	connect ─▶ handshake ─▶ heartbeats ⇄ answers; requests
-//	                           │ terminate, SIGTERM, or the end of Run's context
-//	                           ▼
-//	                        drain: no new requests; those under way have Options.Drain,
-//	                           │   then their contexts end
-//	                           ▼
-//	                        terminate is answered; Run returns nil
+//	OnStart ─▶ connect ─▶ handshake ─▶ heartbeats ⇄ answers; requests
+//	                                      │ terminate, SIGTERM, or the end of Run's context
+//	                                      ▼
+//	                                   drain: no new requests; those under way have
+//	                                      │   Options.Drain, then their contexts end
+//	                                      ▼
+//	                                   OnStop; terminate is answered; Run returns nil
 //
-// Run returns an error, and the process should exit with a status other than 0,
-// when the runtime closes the connection or does not answer heartbeats any more.
-// Heartbeats have a goroutine of their own: a busy handler does not stop them.
+// [Worker.OnStart] opens what handlers need, [Worker.OnStop] closes it. Run returns an
+// error, and the process should exit with a status other than 0, when the runtime
+// closes the connection ([cocaine.ErrDisconnected]) or does not answer heartbeats any
+// more ([ErrDisowned]). Heartbeats have a goroutine of their own: a busy handler does
+// not stop them. [Worker.Main] runs the worker and exits with the right status.
 //
 // # Alone
 //
@@ -67,7 +110,7 @@
 //
 // # Concurrency
 //
-// Bind handlers before Run. Handlers run concurrently; the runtime's profile says
-// how many requests a worker gets at once, and Options.Concurrency can say less.
-// A Stream is read by one goroutine at a time and written by any.
+// Bind handlers before Run. Handlers run concurrently, each in a goroutine; the
+// runtime's profile says how many requests a worker gets at once. A Stream is read by
+// one goroutine at a time, written by any, and ends with its handler.
 package worker
