@@ -102,6 +102,9 @@ func (a *app) server(cmd *cobra.Command, f *serverFlags) error {
 	if err != nil {
 		return err
 	}
+	for _, n := range conf.Notes() {
+		a.screen.say("%s", printable(n.String()))
+	}
 	debug := f.debug
 	if debug == "" {
 		debug = a.env.getenv("COCAINE_DEBUG_ADDR")

@@ -36,6 +36,7 @@ type Config struct {
 
 	defaults map[string]string // what Settings shows as default, by key
 	origins  map[string]Origin // by key; absent means default
+	notes    []Note            // about a file of the original runtime
 }
 
 // Network says where services listen and what is told to clients.

@@ -19,6 +19,9 @@ import (
 // environment of h and the overrides of the command line, by key, each layer
 // over the ones before. An empty path means no file; see [Find].
 //
+// A file may also be one of the original runtime, of version 2, 3 or 4: what has a
+// meaning here is taken over, [Config.Notes] tells the rest.
+//
 // Relative paths in a file are relative to the file, others to the working
 // directory. Every problem is reported, as an *[document.Error].
 func Load(path string, h Host, overrides map[string]string) (*Config, error) {
@@ -42,7 +45,14 @@ func Load(path string, h Host, overrides map[string]string) (*Config, error) {
 type loader struct {
 	config   *Config
 	doc      *document.Document // nil without a file
+	places   map[string]place   // where settings stand in a file of the original; nil of any other
 	problems []error
+}
+
+// A place is a key of a table.
+type place struct {
+	table *document.Table
+	key   string
 }
 
 func (l *loader) err() error {
@@ -56,6 +66,9 @@ func (l *loader) readFile(path string) error {
 	text, err := readLimited(path)
 	if err != nil {
 		return err
+	}
+	if isOriginal(text) {
+		return l.readOriginal(path, text)
 	}
 	if l.doc, err = document.ParseTOML(path, text); err != nil {
 		return err
@@ -164,6 +177,10 @@ func (l *loader) applyText(s *setting, text string, from Origin) {
 // problem records what is wrong with a setting, at the place that it was given.
 func (l *loader) problem(key, format string, args ...any) {
 	from := l.config.origins[key]
+	if at, ok := l.places[key]; ok && from.Layer == File {
+		at.table.Problem(at.key, format, args...)
+		return
+	}
 	if from.Layer == File {
 		section, name, _ := strings.Cut(key, ".")
 		l.doc.Root().Table(section).Problem(name, format, args...)
