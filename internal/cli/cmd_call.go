@@ -320,13 +320,23 @@ func explainEvent(ctx context.Context, c *cocaine.Client, name, event string, da
 
 // explainAbsence tells an app that is stopped from one that never was.
 func explainAbsence(ctx context.Context, c *cocaine.Client, name, what string) error {
-	if s, err := status(ctx, c); err == nil {
-		if app, ok := s.app(name); ok && app.State == stopped {
-			return coded(NotFound, fmt.Errorf("cannot %s: the app is stopped", what), "cocaine start %s", name)
-		} else if ok {
-			return coded(NotFound, fmt.Errorf("cannot %s: the app is %s: %s", what, app.condition(), dash(app.why())), "cocaine info %s; cocaine crashes %s", name, name)
-		}
+	s, err := status(ctx, c)
+	if err != nil {
+		return absent(name, what)
 	}
+	switch app, ok := s.app(name); {
+	case !ok:
+		return absent(name, what)
+	case app.State == stopped:
+		return coded(NotFound, fmt.Errorf("cannot %s: the app is stopped", what), "cocaine start %s", name)
+	case app.why() == "": // it is on its way
+		return coded(NotFound, fmt.Errorf("cannot %s: the app is %s and takes no calls yet", what, app.condition()), "try again in a moment; cocaine info %s shows how far it is", name)
+	default:
+		return coded(NotFound, fmt.Errorf("cannot %s: the app is %s: %s", what, app.condition(), app.why()), "cocaine info %s; cocaine crashes %s", name, name)
+	}
+}
+
+func absent(name, what string) error {
 	return coded(NotFound, fmt.Errorf("cannot %s: there is no service %q", what, name), "cocaine ps lists the apps; cocaine up PATH starts one")
 }
 
