@@ -9,6 +9,6 @@ func (a *app) commands() []*cobra.Command {
 		a.cmdUp(), a.cmdStart(), a.cmdStop(), a.cmdRemove(),
 		a.cmdCall(), a.cmdResolve(), a.cmdGen(),
 		a.cmdPs(), a.cmdInfo(), a.cmdLogs(), a.cmdCrashes(),
-		a.cmdTool(),
+		a.cmdTool(), a.cmdImport(),
 	}
 }
