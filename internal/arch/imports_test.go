@@ -26,6 +26,7 @@ var levels = [][]string{
 	{"internal/wire", "internal/source", "internal/isolate", "internal/idl/gen"},
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
 	{"internal/relay", "internal/v011"},
+	{"internal/echo", "internal/cache", "internal/chrono", "internal/uniresis", "internal/urlfetch", "internal/metrics", "internal/logging/filter"},
 	{".", "internal/host", "internal/rpc/rpctest", "internal/storage", "internal/unicorn", "internal/logging", "internal/locator", "internal/admin", "internal/engine"},
 	{"worker", "internal/node", "internal/storage/storagetest", "internal/unicorn/unicorntest", "internal/standin", "internal/clientgen", "internal/tool"},
 	{"internal/daemon", "cocainetest"},
@@ -109,7 +110,7 @@ func TestImportLevels(t *testing.T) {
 // TestStandardLibrary keeps processes and HTTP to the packages that are about them.
 func TestStandardLibrary(t *testing.T) {
 	allowed := map[string][]string{
-		"net/http": {"internal/daemon", "internal/cli", "internal/httpwire", "worker"},
+		"net/http": {"internal/daemon", "internal/cli", "internal/httpwire", "internal/urlfetch", "worker"},
 		"os/exec":  {"internal/isolate/process", "internal/source", "internal/cli", "internal/tool", "internal/isolate/isolatetest", "internal/standin"},
 	}
 	for _, p := range packages(t) {

@@ -33,6 +33,8 @@ type Config struct {
 	Logging Logging
 	State   State
 	Node    Node
+	// Services are those that run because they are named here, by name.
+	Services map[string]Service
 
 	defaults map[string]string // what Settings shows as default, by key
 	origins  map[string]Origin // by key; absent means default

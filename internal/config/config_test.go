@@ -46,7 +46,7 @@ func load(t *testing.T, path string, h config.Host, overrides map[string]string)
 
 // plain is a configuration without its memory of where it came from.
 func plain(c *config.Config) config.Config {
-	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node}
+	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node, Services: c.Services}
 }
 
 func TestDefault(t *testing.T) {
@@ -56,6 +56,8 @@ func TestDefault(t *testing.T) {
 		Limits:  config.Limits{Frame: 64 << 20, Buffer: 4 << 20, Memory: 1 << 30, Stall: 30 * time.Second, Channels: 131072, Calls: 256, Connections: 65536},
 		Logging: config.Logging{Severity: "info", Format: "text", StoreBytes: 64 << 20, StoreAge: 7 * 24 * time.Hour},
 		Node:    config.Node{Runlist: "default", Grace: 30 * time.Second},
+
+		Services: map[string]config.Service{},
 	}
 	if got := plain(config.Default(root)); !reflect.DeepEqual(got, want) {
 		t.Errorf("have %+v\nwant %+v", got, want)
@@ -130,6 +132,8 @@ func TestFileSetsEverything(t *testing.T) {
 		Logging: config.Logging{Severity: "debug", Format: "json", StoreBytes: 1 << 30, StoreAge: 36 * time.Hour},
 		State:   config.State{URL: "nats://ann:secret@a:4222,tls://b"},
 		Node:    config.Node{Runlist: "other"},
+
+		Services: map[string]config.Service{},
 	}
 	if got := plain(c); !reflect.DeepEqual(got, want) {
 		t.Errorf("have %+v\nwant %+v", got, want)

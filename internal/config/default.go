@@ -72,6 +72,7 @@ func Default(h Host) *Config {
 			Runlist: "default",
 			Grace:   30 * time.Second,
 		},
+		Services: map[string]Service{},
 		defaults: make(map[string]string),
 		origins:  make(map[string]Origin),
 	}

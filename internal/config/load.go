@@ -78,7 +78,8 @@ func (l *loader) readFile(path string) error {
 	for _, s := range settings() {
 		sections[s.section()] = append(sections[s.section()], s.name())
 	}
-	root.Only(slices.Collect(maps.Keys(sections))...)
+	root.Only(append(slices.Collect(maps.Keys(sections)), "services")...)
+	l.readServices(root)
 	tables := make(map[string]*document.Table)
 	for _, section := range slices.Sorted(maps.Keys(sections)) {
 		if table := root.Table(section); table != nil {

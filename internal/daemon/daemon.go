@@ -59,6 +59,7 @@ type Daemon struct {
 	iso      *process.Isolate
 	node     *node.Node
 	services []*service
+	starters []func(ctx context.Context) error // called when the services are resolvable
 
 	directory *v011.Directory // of the services for clients of v0.11
 
@@ -162,6 +163,9 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	// Before the services: subscriptions and locks go on for as long as their clients
 	// like, and their service would wait for them.
 	d.onStop("unicorn", d.closeUnicorn)
+	if err := d.newExtras(); err != nil { // they may use unicorn
+		return err
+	}
 	d.onStop("apps", d.stopApps)
 	return nil
 }
@@ -240,6 +244,11 @@ func (d *Daemon) Start(ctx context.Context) error {
 	for _, s := range d.services {
 		s.serve()
 		if err := s.Show(ctx); err != nil {
+			return errors.Join(err, d.Stop(ctx))
+		}
+	}
+	for _, start := range d.starters {
+		if err := start(ctx); err != nil {
 			return errors.Join(err, d.Stop(ctx))
 		}
 	}

@@ -521,8 +521,8 @@ var Vicodyn = &Protocol{Name: "vicodyn", Version: 1, Doc: "", Messages: withCont
 	Message{ID: 2, Name: "apps", Args: []Arg{Arg{Name: "app", Type: "str", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "apps", Type: "any"})},
 )}
 
-// Uniresis is the protocol uniresis, version 1. The resources of a node.
-var Uniresis = &Protocol{Name: "uniresis", Version: 1, Doc: "The resources of a node.", Messages: withControl(
+// Uniresis is the protocol uniresis, version 1. The resources of a node, which it also tells in unicorn.
+var Uniresis = &Protocol{Name: "uniresis", Version: 1, Doc: "The resources of a node, which it also tells in unicorn.", Messages: withControl(
 	Message{ID: 0, Name: "cpu_count", Next: Terminal, Reply: valueOf(Arg{Name: "cpus", Type: "uint"})},
 	Message{ID: 1, Name: "memory_count", Next: Terminal, Reply: valueOf(Arg{Name: "bytes", Type: "uint"})},
 	Message{ID: 2, Name: "uuid", Next: Terminal, Reply: valueOf(Arg{Name: "uuid", Type: "str"})},
@@ -534,18 +534,18 @@ var Unicat = &Protocol{Name: "unicat", Version: 1, Doc: "Access lists. An entity
 	Message{ID: 1, Name: "revoke", Args: []Arg{Arg{Name: "entities", Type: "[(str, str|nil, str)]"}, Arg{Name: "cids", Type: "[uint]"}, Arg{Name: "uids", Type: "[uint]"}, Arg{Name: "flags", Type: "int"}}, Next: Terminal, Reply: valueOf()},
 )}
 
-// Cache is the protocol cache, version 1.
-var Cache = &Protocol{Name: "cache", Version: 1, Doc: "", Messages: withControl(
-	Message{ID: 0, Name: "get", Args: []Arg{Arg{Name: "key", Type: "str"}}, Next: Terminal, Reply: valueOf(Arg{Name: "found", Type: "bool"}, Arg{Name: "value", Type: "raw"})},
-	Message{ID: 1, Name: "put", Args: []Arg{Arg{Name: "key", Type: "str"}, Arg{Name: "value", Type: "raw"}}, Next: Terminal, Reply: valueOf()},
+// Cache is the protocol cache, version 1. Values in memory, of which those go first that were not used for the longest.
+var Cache = &Protocol{Name: "cache", Version: 1, Doc: "Values in memory, of which those go first that were not used for the longest.", Messages: withControl(
+	Message{ID: 0, Name: "get", Args: []Arg{Arg{Name: "key", Type: "str"}}, Next: Terminal, Reply: valueOf(Arg{Name: "found", Type: "bool"}, Arg{Name: "value", Type: "raw"}), Doc: "A missing key is no error: found is false and the value empty."},
+	Message{ID: 1, Name: "put", Args: []Arg{Arg{Name: "key", Type: "str"}, Arg{Name: "value", Type: "raw"}}, Next: Terminal, Reply: valueOf(), Doc: "Error [12, 27] if the entry alone is larger than the cache."},
 )}
 
-// Chrono is the protocol chrono, version 1. Timers; the stream carries the id of the timer.
-var Chrono = &Protocol{Name: "chrono", Version: 1, Doc: "Timers; the stream carries the id of the timer.", Messages: withControl(
-	Message{ID: 0, Name: "notify_after", Args: []Arg{Arg{Name: "seconds", Type: "float"}, Arg{Name: "send_id", Type: "bool", Optional: true}}, Next: Terminal, Reply: streamOf(Arg{Name: "id", Type: "int"})},
-	Message{ID: 1, Name: "notify_every", Args: []Arg{Arg{Name: "seconds", Type: "float"}, Arg{Name: "send_id", Type: "bool", Optional: true}}, Next: Terminal, Reply: streamOf(Arg{Name: "id", Type: "int"})},
-	Message{ID: 2, Name: "cancel", Args: []Arg{Arg{Name: "id", Type: "int"}}, Next: Terminal, Reply: valueOf()},
-	Message{ID: 3, Name: "restart", Args: []Arg{Arg{Name: "id", Type: "int"}}, Next: Terminal, Reply: valueOf()},
+// Chrono is the protocol chrono, version 1. Timers; the stream carries the id of the timer each time it is due, and at once if send_id is true. Up to ten years; [12, 22] refuses other times, [12, 11] more timers than a connection may have.
+var Chrono = &Protocol{Name: "chrono", Version: 1, Doc: "Timers; the stream carries the id of the timer each time it is due, and at once if send_id is true. Up to ten years; [12, 22] refuses other times, [12, 11] more timers than a connection may have.", Messages: withControl(
+	Message{ID: 0, Name: "notify_after", Args: []Arg{Arg{Name: "seconds", Type: "float"}, Arg{Name: "send_id", Type: "bool", Optional: true}}, Next: Terminal, Reply: streamOf(Arg{Name: "id", Type: "int"}), Doc: "Closed when it was due."},
+	Message{ID: 1, Name: "notify_every", Args: []Arg{Arg{Name: "seconds", Type: "float"}, Arg{Name: "send_id", Type: "bool", Optional: true}}, Next: Terminal, Reply: streamOf(Arg{Name: "id", Type: "int"}), Doc: "At least 0.001 s. What is due while the client does not read is left out."},
+	Message{ID: 2, Name: "cancel", Args: []Arg{Arg{Name: "id", Type: "int"}}, Next: Terminal, Reply: valueOf(), Doc: "Closes the timer's stream, then answers. An unknown id is no error."},
+	Message{ID: 3, Name: "restart", Args: []Arg{Arg{Name: "id", Type: "int"}}, Next: Terminal, Reply: valueOf(), Doc: "The time begins anew. An unknown id is no error."},
 )}
 
 // URLFetch is the protocol urlfetch, version 1.
@@ -560,8 +560,8 @@ var Graphite = &Protocol{Name: "graphite", Version: 1, Doc: "A metric is (name, 
 	Message{ID: 1, Name: "send_one", Args: []Arg{Arg{Name: "metric", Type: "any"}}, Next: Terminal, Reply: valueOf()},
 )}
 
-// Echo is the protocol echo, version 1.
-var Echo = &Protocol{Name: "echo", Version: 1, Doc: "", Messages: withControl(
+// Echo is the protocol echo, version 1. To try a connection with.
+var Echo = &Protocol{Name: "echo", Version: 1, Doc: "To try a connection with.", Messages: withControl(
 	Message{ID: 0, Name: "ping", Args: []Arg{Arg{Name: "text", Type: "str"}}, Next: Terminal, Reply: valueOf(Arg{Name: "text", Type: "str"})},
 )}
 

@@ -1,0 +1,107 @@
+package daemon_test
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/config"
+	"github.com/cocaine/cocaine-go/internal/daemon"
+)
+
+// withServices is the configuration of a daemon whose file has these tables.
+func withServices(t testing.TB, dir, file string) *config.Config {
+	t.Helper()
+	path := filepath.Join(dir, "server.toml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path, config.Host{UID: os.Getuid()}, map[string]string{"paths.state": dir,
+		"paths.runtime": filepath.Join(dir, "run"), "network.port": "0", "node.grace": "5s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+const allServices = `
+[services.echo]
+type = "echo"
+[services.cache]
+type = "cache"
+args = { max-size = 10 }
+[services."my.timers"]
+type = "chrono"
+[services.uniresis]
+type = "uniresis"
+args = { restrictions = { cpu = 1 } }
+`
+
+// TestConfiguredServices: what the configuration names is resolvable by its name and
+// served, and has gone after the end.
+func TestConfiguredServices(t *testing.T) {
+	d := start(t, daemon.Options{Config: withServices(t, directory(t), allServices)})
+	c := dial(t, d.Addr().String())
+	ctx := t.Context()
+
+	if text, err := cocaine.Get[string](ctx, c.Service("echo"), "ping", "hello"); err != nil || text != "hello" {
+		t.Errorf("echo answers %q, %v", text, err)
+	}
+	if err := cocaine.Exec(ctx, c.Service("cache"), "put", "k", "v"); err != nil {
+		t.Error(err)
+	}
+	if cpus, err := cocaine.Get[int](ctx, c.Service("uniresis"), "cpu_count"); err != nil || cpus != 1 {
+		t.Errorf("%d processors, %v", cpus, err)
+	}
+	uuid, err := cocaine.Get[string](ctx, c.Service("uniresis"), "uuid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := cocaine.Get[[]any](ctx, c.Service("unicorn"), "get", "/resources/"+uuid)
+	for err == nil && v[0] == nil { // told by a goroutine of its own
+		v, err = cocaine.Get[[]any](ctx, c.Service("unicorn"), "get", "/resources/"+uuid)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told, ok := v[0].(map[string]any); !ok || !slices.Equal(slices.Sorted(maps.Keys(told)), []string{"endpoints", "extra", "hostname", "resources"}) {
+		t.Errorf("the cluster is told %v", v)
+	}
+	// A timer that goes on does not hold up the end of the runtime.
+	for _, err := range cocaine.Chunks[int](ctx, c.Service("my.timers"), "notify_every", 3600.0, true) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		break
+	}
+	timer, err := c.Service("my.timers").Call(ctx, "notify_every", 3600.0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer timer.Close()
+	stop(t, d)
+}
+
+// TestServicesAreOff: nothing runs that is not named, beside what always does.
+func TestServicesAreOff(t *testing.T) {
+	d := start(t, daemon.Options{Config: configuration(directory(t), nil)})
+	c := dial(t, d.Addr().String())
+	for _, name := range []string{"echo", "cache", "chrono", "uniresis", "urlfetch"} {
+		if err := cocaine.Exec(t.Context(), c.Service(name), "ping"); err == nil || !strings.Contains(err.Error(), "10, 1") {
+			t.Errorf("%s: %v, want it not to be there", name, err)
+		}
+	}
+}
+
+func TestServiceOfNoType(t *testing.T) {
+	conf := configuration(directory(t), nil)
+	conf.Services["x"] = config.Service{Type: "nothing"}
+	if _, err := daemon.New(context.Background(), daemon.Options{Config: conf}); err == nil || !strings.Contains(err.Error(), `cannot make service "x": there is no type "nothing"`) {
+		t.Errorf("have %v", err)
+	}
+}
