@@ -194,6 +194,9 @@ func (d *Daemon) newServices() error {
 		{"node", idl.NodeService, d.node.Service(d.mux()), v011.Node(d.node, d.mux()), o},
 		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux()), nil, o},
 	} {
+		if _, replaced := d.conf.Services[s.name]; replaced {
+			continue
+		}
 		if s.old == nil {
 			s.old = v011.Generic(s.proto, s.a)
 		}

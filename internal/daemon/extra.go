@@ -14,6 +14,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/config"
 	"github.com/cocaine/cocaine-go/internal/echo"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/logging"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/unicorn"
 	"github.com/cocaine/cocaine-go/internal/uniresis"
@@ -35,10 +36,12 @@ type extra struct {
 
 // makers make services by type, from their name and arguments.
 var makers = map[string]func(d *Daemon, name string, args any) (extra, error){
-	"cache":    newCache,
-	"chrono":   newChrono,
-	"echo":     newEcho,
-	"uniresis": newUniresis,
+	"cache":       newCache,
+	"chrono":      newChrono,
+	"echo":        newEcho,
+	"logging::v2": newFilteredLogging,
+	"uniresis":    newUniresis,
+	"urlfetch":    newURLFetch,
 }
 
 // newExtras binds the services that the configuration names. One of the same name
@@ -65,7 +68,11 @@ func (d *Daemon) addExtra(name string, x extra) error {
 	if x.free != nil {
 		d.onStop(name+" resources", func(context.Context) error { x.free(); return nil })
 	}
-	svc, err := d.newService(name, x.proto, x.a, v011.Generic(x.proto, x.a), d.sessions())
+	old := v011.Generic(x.proto, x.a)
+	if x.proto == idl.LoggingV2 {
+		old = v011.Logging(x.a, logging.Debug, d.mux()) // whose methods have the same numbers
+	}
+	svc, err := d.newService(name, x.proto, x.a, old, d.sessions())
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package daemon_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -40,6 +42,11 @@ type = "chrono"
 [services.uniresis]
 type = "uniresis"
 args = { restrictions = { cpu = 1 } }
+[services.urlfetch]
+type = "urlfetch"
+[services.logging]
+type = "logging::v2"
+args = { default_metafilter = [["severity", 1]] }
 `
 
 // TestConfiguredServices: what the configuration names is resolvable by its name and
@@ -72,6 +79,33 @@ func TestConfiguredServices(t *testing.T) {
 	if told, ok := v[0].(map[string]any); !ok || !slices.Equal(slices.Sorted(maps.Keys(told)), []string{"endpoints", "extra", "hostname", "resources"}) {
 		t.Errorf("the cluster is told %v", v)
 	}
+	_, err = cocaine.Get[[]any](ctx, c.Service("urlfetch"), "get", "http://169.254.169.254/")
+	if e, ok := errors.AsType[*cocaine.Error](err); !ok || e.Category != 12 || e.Code != 13 {
+		t.Errorf("an address of the cloud's own: %v", err)
+	}
+
+	// The filters of logging, and those of the cluster.
+	log := c.Service("logging")
+	for severity, want := range []bool{false, true} {
+		if kept, err := cocaine.Get[bool](ctx, log, "emit_ack", severity, "app/x", "m"); err != nil || kept != want {
+			t.Errorf("a record of severity %d: kept %v, %v", severity, kept, err)
+		}
+	}
+	id, err := cocaine.Get[uint64](ctx, log, "set_cluster_filter", "app/x", []any{"severity", 2}, 3600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := cocaine.Get[[]any](ctx, c.Service("unicorn"), "get", fmt.Sprintf("/cocaine/logging_v2/filters/%d", id)); err != nil || v[0] == nil {
+		t.Errorf("in unicorn there is %v, %v", v, err)
+	}
+	if kept, err := cocaine.Get[bool](ctx, log, "emit_ack", 1, "app/x", "m"); err != nil || kept {
+		t.Errorf("a record the filter is against: kept %v, %v", kept, err)
+	}
+	named, err := log.Call(ctx, "get", "app/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer named.Close()
 	// A timer that goes on does not hold up the end of the runtime.
 	for _, err := range cocaine.Chunks[int](ctx, c.Service("my.timers"), "notify_every", 3600.0, true) {
 		if err != nil {

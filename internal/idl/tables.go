@@ -447,11 +447,11 @@ var Logging = &Protocol{Name: "logging", Version: 2, Doc: "The built-in log. Sev
 	Message{ID: 2, Name: "set_verbosity", Args: []Arg{Arg{Name: "severity", Type: "int"}}, Next: Terminal, Reply: valueOf()},
 )}
 
-// LoggingV2 is the protocol logging::v2, version 2. The log with filters.
-var LoggingV2 = &Protocol{Name: "logging::v2", Version: 2, Doc: "The log with filters.", Messages: withControl(
+// LoggingV2 is the protocol logging::v2, version 2. The log with filters, see Filters of logs.
+var LoggingV2 = &Protocol{Name: "logging::v2", Version: 2, Doc: "The log with filters, see Filters of logs.", Messages: withControl(
 	Message{ID: 0, Name: "emit", Args: []Arg{Arg{Name: "severity", Type: "uint"}, Arg{Name: "logger", Type: "str"}, Arg{Name: "message", Type: "str"}, Arg{Name: "attributes", Type: "[attr]", Optional: true}}, Next: Terminal, Reply: mute()},
-	Message{ID: 1, Name: "verbosity", Next: Terminal, Reply: valueOf(Arg{Name: "severity", Type: "uint"})},
-	Message{ID: 2, Name: "set_verbosity", Args: []Arg{Arg{Name: "severity", Type: "uint"}}, Next: Terminal, Reply: valueOf()},
+	Message{ID: 1, Name: "verbosity", Next: Terminal, Reply: valueOf(Arg{Name: "severity", Type: "uint"}), Doc: "Always 0: the filters decide."},
+	Message{ID: 2, Name: "set_verbosity", Args: []Arg{Arg{Name: "severity", Type: "uint"}}, Next: Terminal, Reply: valueOf(), Doc: "Does nothing."},
 	Message{ID: 3, Name: "emit_ack", Args: []Arg{Arg{Name: "severity", Type: "uint"}, Arg{Name: "logger", Type: "str"}, Arg{Name: "message", Type: "str"}, Arg{Name: "attributes", Type: "[attr]", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "accepted", Type: "bool"})},
 	Message{ID: 4, Name: "get", Args: []Arg{Arg{Name: "name", Type: "str"}}, Next: NamedLogger, Reply: streamOf(Arg{Name: "accepted", Type: "bool"}), Doc: "A logger by name; the channel carries its records."},
 	Message{ID: 5, Name: "list_loggers", Next: Terminal, Reply: valueOf(Arg{Name: "names", Type: "[str]"})},
@@ -548,8 +548,8 @@ var Chrono = &Protocol{Name: "chrono", Version: 1, Doc: "Timers; the stream carr
 	Message{ID: 3, Name: "restart", Args: []Arg{Arg{Name: "id", Type: "int"}}, Next: Terminal, Reply: valueOf(), Doc: "The time begins anew. An unknown id is no error."},
 )}
 
-// URLFetch is the protocol urlfetch, version 1.
-var URLFetch = &Protocol{Name: "urlfetch", Version: 1, Doc: "", Messages: withControl(
+// URLFetch is the protocol urlfetch, version 1. HTTP requests made by the runtime. What was answered is a value, ok below status 400. Errors: [3, n] no such host, [2, errno] of the connection, [12, 110] timeout, [12, 27] body too large, [12, 13] forbidden address, [12, 22] no request.
+var URLFetch = &Protocol{Name: "urlfetch", Version: 1, Doc: "HTTP requests made by the runtime. What was answered is a value, ok below status 400. Errors: [3, n] no such host, [2, errno] of the connection, [12, 110] timeout, [12, 27] body too large, [12, 13] forbidden address, [12, 22] no request.", Messages: withControl(
 	Message{ID: 0, Name: "get", Args: []Arg{Arg{Name: "url", Type: "str"}, Arg{Name: "timeout", Type: "int", Optional: true}, Arg{Name: "cookies", Type: "{str: str}", Optional: true}, Arg{Name: "headers", Type: "{str: str}", Optional: true}, Arg{Name: "follow", Type: "bool", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "ok", Type: "bool"}, Arg{Name: "body", Type: "raw"}, Arg{Name: "status", Type: "int"}, Arg{Name: "headers", Type: "{str: str}"}), Doc: "Timeout in milliseconds, 5000 by default; redirects are followed by default."},
 	Message{ID: 1, Name: "post", Args: []Arg{Arg{Name: "url", Type: "str"}, Arg{Name: "body", Type: "raw"}, Arg{Name: "timeout", Type: "int", Optional: true}, Arg{Name: "cookies", Type: "{str: str}", Optional: true}, Arg{Name: "headers", Type: "{str: str}", Optional: true}, Arg{Name: "follow", Type: "bool", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "ok", Type: "bool"}, Arg{Name: "body", Type: "raw"}, Arg{Name: "status", Type: "int"}, Arg{Name: "headers", Type: "{str: str}"})},
 )}

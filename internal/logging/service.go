@@ -74,29 +74,44 @@ func (s *service) emit(_ context.Context, c *rpc.Call) error {
 
 func readEmit(c *rpc.Call) (Record, error) {
 	r := c.Reader()
-	rec := Record{Time: time.Now()}
-	rec.Severity = int(min(max(r.Int(), -1), Error+1))
-	rec.Source, rec.Message = r.String(), r.String()
+	rec := Record{Time: time.Now(), Severity: readSeverity(&r), Source: r.String()}
+	err := rec.readRest(&r, c.NArgs-2, c.Trace)
+	return rec, err
+}
+
+// readNamed reads a record of a logger whose name is known: n arguments.
+func readNamed(r *msgpack.Reader, n int, source string, trace rpc.Trace) (Record, error) {
+	rec := Record{Time: time.Now(), Severity: readSeverity(r), Source: source}
+	err := rec.readRest(r, n-1, trace)
+	return rec, err
+}
+
+// readSeverity reads a severity, as far off as it may be: the caller puts that right.
+func readSeverity(r *msgpack.Reader) int { return int(min(max(r.Int(), -1), Error+1)) }
+
+// readRest reads the message and the attributes, if there are any: n arguments.
+func (rec *Record) readRest(r *msgpack.Reader, n int, trace rpc.Trace) error {
+	rec.Message = r.String()
 	if err := r.Err(); err != nil {
-		return rec, err
+		return err
 	}
 	// Every framework names the app this way, and nothing else names it.
 	if app, ok := strings.CutPrefix(rec.Source, "app/"); ok {
 		rec.App = app
 	}
-	if c.NArgs > 3 {
+	if n > 1 {
 		var err error
-		if rec.Attrs, err = readAttrs(&r); err != nil {
-			return rec, err
+		if rec.Attrs, err = readAttrs(r); err != nil {
+			return err
 		}
 	}
-	if c.Trace.ID != 0 {
+	if trace.ID != 0 {
 		rec.Attrs = append(rec.Attrs,
-			Attr{"trace_id", fmt.Sprintf("%016x", c.Trace.ID)},
-			Attr{"span_id", fmt.Sprintf("%016x", c.Trace.Span)},
-			Attr{"parent_id", fmt.Sprintf("%016x", c.Trace.Parent)})
+			Attr{"trace_id", fmt.Sprintf("%016x", trace.ID)},
+			Attr{"span_id", fmt.Sprintf("%016x", trace.Span)},
+			Attr{"parent_id", fmt.Sprintf("%016x", trace.Parent)})
 	}
-	return rec, nil
+	return nil
 }
 
 // readAttrs reads a list of pairs. A map, which some expect to work, is an error,
