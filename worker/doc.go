@@ -42,7 +42,9 @@
 //
 // A handler that returns has answered: with its value, with its error, and in either
 // case with the end of the stream, so none can be forgotten. An [*cocaine.Error]
-// reaches the caller with its own category and code, any other error as [42, 100]. A
+// reaches the caller with its own category and code, any other error as [42, 100];
+// that of a call which the handler has made is such another one, because what it says
+// is about somebody else. Who wants to pass it on returns the *cocaine.Error in it. A
 // panic costs its request the same error, and the worker lives; the log has the
 // [PanicError] with its stack.
 //

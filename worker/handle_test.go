@@ -87,6 +87,8 @@ func TestHandlerError(t *testing.T) {
 				return "", coded
 			case "wrapped":
 				return "", fmt.Errorf("cannot greet: %w", coded)
+			case "inner":
+				return "", fmt.Errorf("cannot greet: %w", &cocaine.CallError{Service: "users", Method: "find", Err: coded})
 			case "panic":
 				panic("oh no")
 			case "nil":
@@ -111,6 +113,7 @@ func TestHandlerError(t *testing.T) {
 		{"nobody", "x", 42, 200, `there is no handler for event "nobody"`},
 		{"fail", packed("coded"), 43, 7, "no such user"},
 		{"fail", packed("wrapped"), 43, 7, "cannot greet: no such user"},
+		{"fail", packed("inner"), 42, 100, "cannot greet: cannot call users.find: no such user [43, 7]"},
 		{"fail", packed("plain"), 42, 100, "plain"},
 		{"fail", packed("panic"), 42, 100, "panic: oh no"},
 		{"fail", packed("nil"), 42, 100, "panic: runtime error: invalid memory address or nil pointer dereference"},

@@ -20,12 +20,16 @@ const (
 )
 
 // reply turns a handler's error into what its caller gets. An error with a code
-// keeps it, and what was wrapped around it goes into the text.
+// keeps it, and what was wrapped around it goes into the text. Not so the error of a
+// call that the handler made: that "no such service" is about another one.
 func reply(err error) *cocaine.Error {
 	if e, ok := err.(*cocaine.Error); ok {
 		return e
 	}
 	if _, ok := errors.AsType[*PanicError](err); ok { // whatever the panic was about
+		return &cocaine.Error{Category: idl.CategoryWorker, Code: codeFailed, Message: err.Error()}
+	}
+	if _, ok := errors.AsType[*cocaine.CallError](err); ok {
 		return &cocaine.Error{Category: idl.CategoryWorker, Code: codeFailed, Message: err.Error()}
 	}
 	if e, ok := errors.AsType[*cocaine.Error](err); ok {
