@@ -58,6 +58,7 @@ var serviceTypes = map[string]func(t *document.Table) any{
 	"chrono":      readChronoArgs,
 	"echo":        readNoArgs,
 	"logging::v2": readLoggingArgs,
+	"metrics":     readNoArgs,
 	"uniresis":    readUniresisArgs,
 	"urlfetch":    readURLFetchArgs,
 }

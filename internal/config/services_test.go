@@ -17,11 +17,12 @@ func TestServices(t *testing.T) {
 		want       map[string]config.Service
 	}{
 		{"none", "[services]\n", map[string]config.Service{}},
-		{"defaults", "services.a.type='cache'\nservices.b.type='chrono'\nservices.c.type='echo'\nservices.d.type='uniresis'\nservices.e.type='urlfetch'\nservices.logging.type='logging::v2'\n",
+		{"defaults", "services.a.type='cache'\nservices.b.type='chrono'\nservices.c.type='echo'\nservices.d.type='uniresis'\nservices.e.type='urlfetch'\nservices.metrics.type='metrics'\nservices.logging.type='logging::v2'\n",
 			map[string]config.Service{
 				"a":       {Type: "cache", Args: config.CacheArgs{MaxSize: 1_000_000, MaxBytes: 256 << 20}},
 				"b":       {Type: "chrono", Args: config.ChronoArgs{MaxTimers: 1000}},
 				"c":       {Type: "echo"},
+				"metrics": {Type: "metrics"},
 				"d":       {Type: "uniresis", Args: config.UniresisArgs{Prefix: "/resources"}},
 				"e":       {Type: "urlfetch", Args: config.URLFetchArgs{Connections: 10, MaxBytes: 16 << 20, MaxTime: time.Minute, Redirects: 10}},
 				"logging": {Type: "logging::v2", Args: config.LoggingArgs{UnicornPath: "/cocaine/logging_v2/filters", Filters: []any{[]any{"empty"}}}},

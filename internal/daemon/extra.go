@@ -40,6 +40,7 @@ var makers = map[string]func(d *Daemon, name string, args any) (extra, error){
 	"chrono":      newChrono,
 	"echo":        newEcho,
 	"logging::v2": newFilteredLogging,
+	"metrics":     newMetrics,
 	"uniresis":    newUniresis,
 	"urlfetch":    newURLFetch,
 }

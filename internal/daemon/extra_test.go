@@ -42,6 +42,8 @@ type = "chrono"
 [services.uniresis]
 type = "uniresis"
 args = { restrictions = { cpu = 1 } }
+[services.metrics]
+type = "metrics"
 [services.urlfetch]
 type = "urlfetch"
 [services.logging]
@@ -137,5 +139,38 @@ func TestServiceOfNoType(t *testing.T) {
 	conf.Services["x"] = config.Service{Type: "nothing"}
 	if _, err := daemon.New(context.Background(), daemon.Options{Config: conf}); err == nil || !strings.Contains(err.Error(), `cannot make service "x": there is no type "nothing"`) {
 		t.Errorf("have %v", err)
+	}
+}
+
+// TestMetrics: the runtime, its services and an app are told of, by the old names.
+func TestMetrics(t *testing.T) {
+	d := start(t, daemon.Options{Config: withServices(t, directory(t), "[services.metrics]\ntype = 'metrics'\n")})
+	c := dial(t, d.Addr().String())
+	newApp("hello").deploy(t, c)
+	m, err := cocaine.Get[map[string]any](t.Context(), c.Service("metrics"), "fetch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"runtime.frames.in", "locator.connections.accepted", "storage.connections.accepted", "metrics.connections.open",
+		"hello.requests.accepted", "hello.requests.rejected", "hello.slaves.spawned", "hello.slaves.crashed", "hello.queue.depth_average",
+		"hello.rate.count", "hello.rate.m01rate", "hello.rate.m05rate", "hello.rate.m15rate",
+		"hello.timings.count", "hello.timings.m01rate", "hello.timings.p50", "hello.timings.p99"} {
+		if m[name] == nil {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	states := 0
+	for name, v := range m {
+		if strings.HasPrefix(name, "hello.pool.slaves.") && strings.HasSuffix(name, ".state") && v == "active" {
+			states++
+		}
+	}
+	if states != 1 || fmt.Sprint(m["hello.slaves.spawned"]) != "1" || fmt.Sprint(m["storage.connections.accepted"]) == "0" {
+		t.Errorf("%d workers are active, %v were started, storage had %v connections", states, m["hello.slaves.spawned"], m["storage.connections.accepted"])
+	}
+	meters := map[string]any{"eq": []any{map[string]any{"type": []any{}}, map[string]any{"const": []any{"meter"}}}}
+	tree, err := cocaine.Get[map[string]any](t.Context(), c.Service("metrics"), "fetch", "json", meters)
+	if err != nil || len(tree) != 1 || fmt.Sprint(tree["hello"]) == "" {
+		t.Errorf("the meters are %v, %v", tree, err)
 	}
 }

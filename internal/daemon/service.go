@@ -22,7 +22,7 @@ import (
 type service struct {
 	name   string
 	proto  *idl.Protocol
-	ln     net.Listener
+	ln     *counted
 	server *rpc.Server
 	a      rpc.Acceptor
 	old    oldService
@@ -107,7 +107,7 @@ func (d *Daemon) newService(name string, p *idl.Protocol, a rpc.Acceptor, old *v
 	if err != nil {
 		return nil, err
 	}
-	s := &service{name: name, proto: p, ln: ln, a: a, loc: d.locator, log: d.log}
+	s := &service{name: name, proto: p, ln: &counted{Listener: ln}, a: a, loc: d.locator, log: d.log}
 	if s.old, err = d.newOldService(name, old, o); err != nil {
 		ln.Close()
 		return nil, err

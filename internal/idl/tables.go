@@ -475,8 +475,8 @@ var Unicorn = &Protocol{Name: "unicorn", Version: 1, Doc: "Coordination: a tree 
 	Message{ID: 9, Name: "named_lock", Args: []Arg{Arg{Name: "path", Type: "str"}, Arg{Name: "value", Type: "any"}}, Next: UnicornSession, Reply: streamOf(Arg{Name: "locked", Type: "bool"})},
 )}
 
-// Metrics is the protocol metrics, version 1.
-var Metrics = &Protocol{Name: "metrics", Version: 1, Doc: "", Messages: withControl(
+// Metrics is the protocol metrics, version 1. The numbers of the runtime, its services and its apps, see Metrics.
+var Metrics = &Protocol{Name: "metrics", Version: 1, Doc: "The numbers of the runtime, its services and its apps, see Metrics.", Messages: withControl(
 	Message{ID: 0, Name: "fetch", Args: []Arg{Arg{Name: "type", Type: "str", Optional: true}, Arg{Name: "query", Type: "any", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "metrics", Type: "any"}), Doc: "Type plain (the default) is a flat map, json a tree."},
 )}
 
