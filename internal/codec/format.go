@@ -29,6 +29,8 @@ func ParseContentType(s string) (Format, error) {
 		return Msgpack, nil
 	case "application/json":
 		return JSON, nil
+	case "application/octet-stream":
+		return Bytes, nil
 	}
 	media, _, err := mime.ParseMediaType(s)
 	if err != nil {
