@@ -71,7 +71,7 @@ func originalReasons() map[string]string {
 		"network.pool":     "the number of threads is not a setting",
 		"network.gateway":  "nodes are not connected this way",
 		"network.group":    "nodes are not connected this way",
-		"services":         "this runtime has no such service",
+		"services":         "not taken over: services that do not always run are named in server.toml (docs/CONFIG.md, Services)",
 		"services.locator": "nodes are not connected this way",
 		"services.logging": "the service takes no such argument",
 		"services.node":    "the service takes no such argument",

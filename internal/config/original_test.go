@@ -69,7 +69,7 @@ func TestOriginalVersion4(t *testing.T) {
 		"4:24: paths.plugins: there are no plugins: what they did is built in, or is not there",
 		"6:57: network.pool: the number of threads is not a setting",
 		"11:57: services.locator.args.restrict: nodes are not connected this way",
-		"14:14: services.cache: this runtime has no such service",
+		"14:14: services.cache: not taken over: services that do not always run are named in server.toml (docs/CONFIG.md, Services)",
 		"16:24: storages.core: records are kept in paths.state; to take over those of the original: cocaine import /var/lib/old",
 		"16:85: storages.more: records are kept in paths.state, by one storage",
 		"17:49: logging.loggers: the log goes to standard error; logging.format says in which form",
