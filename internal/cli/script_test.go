@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -51,8 +52,11 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: false,
 		Setup:               func(e *testscript.Env) error { return setUp(e, root) },
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" { // whom permissions do not stop
+			switch cond {
+			case "root": // whom permissions do not stop
 				return os.Geteuid() == 0, nil
+			case "nohup": // whoever started the tests wants them to outlive the terminal
+				return signal.Ignored(syscall.SIGHUP), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
