@@ -8,8 +8,9 @@ import (
 	"github.com/cocaine/cocaine-go"
 )
 
-// Metrics is a client of the service metrics, protocol version 1. Any number of
-// goroutines may use it.
+// Metrics is a client of the service metrics, protocol version 1. The numbers of
+// the runtime, its services and its apps, see Metrics. Any number of goroutines may
+// use it.
 type Metrics struct{ service *cocaine.Service }
 
 // NewMetrics gives a client of the service. It does no I/O.
