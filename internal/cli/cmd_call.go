@@ -308,6 +308,8 @@ func explainEvent(ctx context.Context, c *cocaine.Client, name, event string, da
 	switch {
 	case errors.Is(e, cocaine.ErrServiceNotFound):
 		return explainAbsence(ctx, c, name, fmt.Sprintf("call %s %s", name, event))
+	case classifyRemote(e) == Timeout: // the runtime knows the caller's limit too, and may be the first to see it pass
+		return hinted(failed, "cocaine logs %s; --timeout gives it more time", name)
 	case errors.Is(e, cocaine.ErrQueueFull):
 		return hinted(failed, "cocaine info %s shows the queue; [pool] in cocaine.toml sets it", name)
 	case e.Category == idl.CategoryWorker && classifyRemote(e) == NotFound:
