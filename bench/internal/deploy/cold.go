@@ -93,7 +93,11 @@ func BareStart(ctx context.Context, worker string, payload []byte) (time.Duratio
 	if err != nil {
 		_ = cmd.Process.Kill() // it may wait for a connection for ever
 	}
-	return took, errors.Join(err, cmd.Wait())
+	// How it ends tells nothing: it may be hung up on in the middle of its heartbeat.
+	if ended, ok := errors.AsType[*exec.ExitError](cmd.Wait()); ok && !ended.Exited() && err == nil {
+		err = fmt.Errorf("cannot measure the worker: %w", ended)
+	}
+	return took, err
 }
 
 // firstAnswer drives one call through a fresh worker and hangs up.
