@@ -17,8 +17,9 @@ build: ## Build bin/cocaine
 install: ## Install cocaine into GOBIN
 	$(GO) install -trimpath ./cmd/cocaine
 
-test: ## All tests, with the race detector, skipping nothing
-	COCAINE_TEST_ALL=1 $(GO) test -race -timeout 15m $(PKGS)
+test: ## All tests with the race detector, and those of allocations without
+	$(GO) test -race -timeout 15m $(PKGS)
+	$(GO) test -run Allocat $$(git grep -lE 'raceEnabled|go:build !race' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
 	cd bench && $(GO) vet ./... && $(GO) test ./...
 
 lint: ## gofmt, go vet, staticcheck

@@ -53,7 +53,7 @@ func answering(t *testing.T, value []byte) string {
 // A call that is answered at once is what a busy client does most.
 func TestGetAllocations(t *testing.T) {
 	if raceEnabled {
-		t.Skip("the race detector allocates")
+		t.Skip("the race detector allocates: make test runs this without it, too")
 	}
 	r := standin.New(t)
 	r.Publish("echo", idl.Echo, answering(t, msgpack.AppendString(msgpack.AppendArray(nil, 1), "pong")))

@@ -53,7 +53,7 @@ func TestForwardingAllocatesNothing(t *testing.T) {
 			}
 			<-c.done
 		})
-		// The maps of channels are rebuilt now and then.
+		// The collector empties the pools of chunks now and then.
 		if perRun > calls/100 {
 			t.Errorf("%v allocations for %d calls through a forwarder", perRun, calls)
 		}

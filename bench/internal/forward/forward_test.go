@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -220,6 +221,43 @@ func TestBadClientsCostOthersNothing(t *testing.T) {
 	good.want(1, frame.Close)
 }
 
+// stuck is how long a write that nobody takes has to wait before it counts as one.
+const stuck = 300 * time.Millisecond
+
+// flood writes a chunk so many times and returns when it got stuck before the end. It
+// goes on by itself when the other side takes more, and ends with the test.
+func (r *rig) flood(conn net.Conn, chunk []byte, times int) {
+	r.t.Helper()
+	stalled, finished := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(finished)
+		limit := func() time.Time { return time.Now().Add(stuck) }
+		for range times {
+			for rest := chunk; len(rest) > 0; {
+				_ = conn.SetWriteDeadline(limit()) // fails only with the write
+				n, err := conn.Write(rest)
+				rest = rest[n:]
+				switch {
+				case errors.Is(err, os.ErrDeadlineExceeded):
+					limit = func() time.Time { return time.Time{} }
+					close(stalled)
+				case err != nil:
+					return // who reads the chunks sees it
+				}
+			}
+		}
+	}()
+	r.t.Cleanup(func() {
+		_ = conn.Close() // a test that failed leaves it stuck
+		<-finished
+	})
+	select {
+	case <-stalled:
+	case <-finished:
+		r.t.Fatalf("%d MiB went to somebody who reads nothing", times*len(chunk)>>20)
+	}
+}
+
 // A client that does not read fills its buffer up to the limit; then the worker
 // is not read, until the client reads again, and nothing is lost.
 func TestSlowClientStopsTheWorker(t *testing.T) {
@@ -233,27 +271,7 @@ func TestSlowClientStopsTheWorker(t *testing.T) {
 
 	const chunks = 600 // 38 MiB, more than the limit and the socket buffers hold
 	chunk := frame.AppendTail(nil, 2, frame.Tail(frame.Write, frame.Raw(bytes.Repeat([]byte("z"), 64<<10))))
-	sent := make(chan int, chunks)
-	var done sync.WaitGroup
-	done.Go(func() {
-		defer close(sent)
-		for i := range chunks {
-			if _, err := r.worker.conn.Write(chunk); err != nil {
-				return // the count below shows it
-			}
-			sent <- i
-		}
-	})
-	defer done.Wait()
-	// The worker stalls somewhere before the end: what it has sent stops growing.
-	before := -1
-	for now := len(sent); now != before || now == 0; now = len(sent) {
-		before = now
-		time.Sleep(300 * time.Millisecond) // the absence of progress has no event
-	}
-	if len(sent) == chunks {
-		t.Fatal("38 MiB went to a client that reads nothing")
-	}
+	r.flood(r.worker.conn, chunk, chunks)
 	for range chunks {
 		f, err := c.next()
 		if err != nil || f.Channel != 1 {
@@ -272,26 +290,7 @@ func TestSlowWorkerStopsClients(t *testing.T) {
 	c.send(1, 0, frame.Raw("echo"))
 	const chunks = 600
 	chunk := frame.AppendTail(nil, 1, frame.Tail(frame.Write, frame.Raw(bytes.Repeat([]byte("z"), 64<<10))))
-	sent := make(chan int, chunks)
-	var done sync.WaitGroup
-	done.Go(func() {
-		defer close(sent)
-		for i := range chunks {
-			if _, err := c.conn.Write(chunk); err != nil {
-				return
-			}
-			sent <- i
-		}
-	})
-	defer done.Wait()
-	before := -1
-	for now := len(sent); now != before || now == 0; now = len(sent) {
-		before = now
-		time.Sleep(300 * time.Millisecond) // the absence of progress has no event
-	}
-	if len(sent) == chunks {
-		t.Fatal("38 MiB went to a worker that reads nothing")
-	}
+	r.flood(c.conn, chunk, chunks)
 	r.worker.want(2, 0, frame.Raw("echo"))
 	for range chunks {
 		if f, err := r.worker.next(); err != nil || f.Channel != 2 {

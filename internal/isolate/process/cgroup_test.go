@@ -43,7 +43,7 @@ func cgroupBase(t testing.TB) string {
 		})
 		return base
 	}
-	t.Skip("no cgroup v2 tree")
+	t.Skip("there is no cgroup v2 tree at /sys/fs/cgroup")
 	return ""
 }
 

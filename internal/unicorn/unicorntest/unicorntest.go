@@ -433,7 +433,7 @@ func badValues(t *testing.T, s unicorn.Store) {
 func copied(t *testing.T, s unicorn.Store) {
 	value := enc("before")
 	must(t, s.Create(t.Context(), "/a", value))
-	copy(value[1:], "XXXXXX")
+	copy(value[1:], "behind")
 	wantNode(t, s, "/a", "before", 0)
 }
 
