@@ -4,94 +4,19 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
+	"github.com/cocaine/cocaine-go/internal/engine/enginetest"
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
-	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
-
-// An echoIsolate runs workers in this process that send back what they get. Once
-// warm they allocate nothing.
-type echoIsolate struct{}
-
-func (echoIsolate) Spawn(_ context.Context, s isolate.Spawn) (isolate.Process, error) {
-	conn, err := net.Dial("unix", s.Args[3])
-	if err != nil {
-		return nil, err
-	}
-	w := new(echoWorker)
-	w.session = rpc.Start(conn, rpc.SessionOptions{Acceptor: w})
-	p := &echoProcess{w.session, make(chan struct{})}
-	if _, err := w.session.Open(nil, (*echoControl)(w), idl.WorkerHandshake, msgpack.AppendString([]byte{0x91}, s.Worker), nil); err != nil {
-		return nil, err
-	}
-	go func() {
-		defer close(p.done)
-		w.session.Wait()
-	}()
-	return p, nil
-}
-
-type echoProcess struct {
-	session *rpc.Session
-	done    chan struct{}
-}
-
-func (p *echoProcess) PID() int               { return 1 }
-func (p *echoProcess) Done() <-chan struct{}  { return p.done }
-func (p *echoProcess) Exit() isolate.Exit     { return isolate.Exit{} }
-func (p *echoProcess) Signal(os.Signal) error { return p.session.Close() }
-func (p *echoProcess) Kill() error            { return p.session.Close() }
-
-// echoWorker is used by its session's reader only.
-type echoWorker struct {
-	session *rpc.Session
-	free    []*echoRequest
-}
-
-func (w *echoWorker) Accept(_ *rpc.Batch, _ *rpc.Session, ch uint64, _ *rpc.Frame) rpc.Receiver {
-	if len(w.free) == 0 {
-		w.free = append(w.free, &echoRequest{w: w})
-	}
-	q := w.free[len(w.free)-1]
-	w.free = w.free[:len(w.free)-1]
-	q.ch = ch
-	return q
-}
-
-type echoRequest struct {
-	w  *echoWorker
-	ch uint64
-}
-
-func (q *echoRequest) Receive(b *rpc.Batch, f *rpc.Frame) bool {
-	_ = q.w.session.Send(b, q.ch, f.Type, f.Args, nil)
-	if f.Type == idl.Write {
-		return false
-	}
-	q.w.free = append(q.w.free, q)
-	return true
-}
-func (q *echoRequest) Lost(*rpc.Batch, error) {}
-
-type echoControl echoWorker
-
-func (c *echoControl) Receive(b *rpc.Batch, f *rpc.Frame) bool {
-	if f.Type == idl.WorkerTerminate {
-		_ = c.session.Send(b, 1, idl.WorkerTerminate, []byte{0x92, 0, 0xa0}, nil)
-	}
-	return false
-}
-func (c *echoControl) Lost(*rpc.Batch, error) {}
 
 // An echoClient keeps a number of calls under way on one connection. It is used by
 // its session's reader only, but for its start.
@@ -156,7 +81,7 @@ func startEcho(tb testing.TB, workers int) *echoClient {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: echoIsolate{}})
+	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: enginetest.Echo{}})
 	if err := e.Start(); err != nil {
 		tb.Fatal(err)
 	}

@@ -18,10 +18,10 @@ import (
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
+	"github.com/cocaine/cocaine-go/internal/engine/enginetest"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	osprocess "github.com/cocaine/cocaine-go/internal/isolate/process"
 	"github.com/cocaine/cocaine-go/internal/manifest"
-	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 )
@@ -50,13 +50,11 @@ func runWorker(mode string) (status int) {
 	if mode == "parent" {
 		leaveOrphan(conn.(*net.UnixConn))
 	}
-	w := new(echoWorker)
-	w.session = rpc.Start(conn, rpc.SessionOptions{Acceptor: w})
-	control := rpc.Receiver((*echoControl)(w))
+	var control rpc.Receiver
 	if mode == "deaf" {
 		control = deafControl{}
 	}
-	_, _ = w.session.Open(nil, control, idl.WorkerHandshake, msgpack.AppendString([]byte{0x91}, arg("--uuid")), nil)
+	session, _ := enginetest.Serve(conn, arg("--uuid"), control) // a lost engine ends the session
 	switch mode {
 	case "parent":
 		time.Sleep(100 * time.Millisecond) // the handshake may leave
@@ -64,7 +62,7 @@ func runWorker(mode string) (status int) {
 	case "deaf":
 		select {}
 	}
-	w.session.Wait()
+	session.Wait()
 	return 0
 }
 

@@ -3,79 +3,19 @@ package v011_test
 import (
 	"context"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
+	"github.com/cocaine/cocaine-go/internal/engine/enginetest"
 	"github.com/cocaine/cocaine-go/internal/idl"
-	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/v011"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
-
-// An echoIsolate runs workers in this process that send back what they get.
-type echoIsolate struct{}
-
-func (echoIsolate) Spawn(_ context.Context, s isolate.Spawn) (isolate.Process, error) {
-	conn, err := net.Dial("unix", s.Args[3])
-	if err != nil {
-		return nil, err
-	}
-	w := new(echoWorker)
-	w.session = rpc.Start(conn, rpc.SessionOptions{Acceptor: w})
-	p := &echoProcess{w.session, make(chan struct{})}
-	if _, err := w.session.Open(nil, (*echoControl)(w), idl.WorkerHandshake, msgpack.AppendString([]byte{0x91}, s.Worker), nil); err != nil {
-		return nil, err
-	}
-	go func() {
-		defer close(p.done)
-		w.session.Wait()
-	}()
-	return p, nil
-}
-
-type echoProcess struct {
-	session *rpc.Session
-	done    chan struct{}
-}
-
-func (p *echoProcess) PID() int               { return 1 }
-func (p *echoProcess) Done() <-chan struct{}  { return p.done }
-func (p *echoProcess) Exit() isolate.Exit     { return isolate.Exit{} }
-func (p *echoProcess) Signal(os.Signal) error { return p.session.Close() }
-func (p *echoProcess) Kill() error            { return p.session.Close() }
-
-type echoWorker struct{ session *rpc.Session }
-
-func (w *echoWorker) Accept(_ *rpc.Batch, _ *rpc.Session, ch uint64, _ *rpc.Frame) rpc.Receiver {
-	return workerRequest{w.session, ch}
-}
-
-type workerRequest struct {
-	s  *rpc.Session
-	ch uint64
-}
-
-func (q workerRequest) Receive(b *rpc.Batch, f *rpc.Frame) bool {
-	_ = q.s.Send(b, q.ch, f.Type, f.Args, nil)
-	return f.Type != idl.Write
-}
-func (workerRequest) Lost(*rpc.Batch, error) {}
-
-type echoControl echoWorker
-
-func (c *echoControl) Receive(b *rpc.Batch, f *rpc.Frame) bool {
-	if f.Type == idl.WorkerTerminate {
-		_ = c.session.Send(b, 1, idl.WorkerTerminate, []byte{0x92, 0, 0xa0}, nil)
-	}
-	return false
-}
-func (c *echoControl) Lost(*rpc.Batch, error) {}
 
 // startApp brings up an app of one echo worker and serves it to clients of a
 // generation.
@@ -85,7 +25,7 @@ func startApp(tb testing.TB, old bool) net.Conn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: echoIsolate{}})
+	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: enginetest.Echo{}})
 	if err := e.Start(); err != nil {
 		tb.Fatal(err)
 	}
