@@ -173,3 +173,34 @@ func TestSessionDialect(t *testing.T) {
 		}
 	})
 }
+
+// What follows a message of a dialect is in that dialect, too: bytes that would be the
+// rest of a request in the ordinary one are not taken for it.
+func TestDialectIsNotTakenForTheOrdinaryOne(t *testing.T) {
+	w := new(wholesale)
+	chunk := frame(1, idl.Write, "x")
+	as := rpc.SessionOptions{Acceptor: w, Recognise: func([]byte) (rpc.Dialect, error) { return new(twoSided), nil }}
+	bubble(t, as, func(t *testing.T, p *rpctest.Peer) {
+		p.Write(append(append(append([]byte{}, chunk...), chunk...), frame(1, idl.Close)...))
+		synctest.Wait()
+		if w.whole != 0 {
+			t.Errorf("%d requests were taken whole", w.whole)
+		}
+	})
+}
+
+// twoSided is a dialect whose messages look like ordinary frames and open a channel
+// each.
+type twoSided struct {
+	last  uint64
+	frame [1]wire.Frame
+}
+
+func (d *twoSided) Next(buf []byte) (int, []wire.Frame, error) {
+	f, n, err := wire.Parse(buf, wire.Limits{})
+	d.last++
+	d.frame[0] = wire.Frame{Channel: d.last, Type: f.Type, Args: f.Args}
+	return n, d.frame[:], err
+}
+
+func (d *twoSided) Append(dst []byte, _, _ uint64, _, _ []byte) []byte { return dst }

@@ -574,7 +574,7 @@ func (s *Session) accept(channel uint64) {
 		s.finished[channel%recent] = channel
 		return
 	}
-	if s.whole != nil && s.acceptWhole(channel) {
+	if s.whole != nil && s.dialect == nil && s.acceptWhole(channel) {
 		return
 	}
 	switch r := s.opts.Acceptor.Accept(&s.batch, s, channel, &s.frame).(type) {
