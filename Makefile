@@ -19,7 +19,7 @@ install: ## Install cocaine into GOBIN
 
 test: ## All tests with the race detector, and those of allocations without
 	$(GO) test -race -timeout 15m $(PKGS)
-	$(GO) test -run Allocat $$(git grep -l 'func Test.*Allocat' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
+	$(GO) test -run Allocat $$(git grep -l 'func Test.*Allocat' -- '*_test.go' ':!bench' | xargs -n1 dirname | sort -u | sed 's|^|./|')
 	cd bench && $(GO) vet ./... && $(GO) test ./...
 
 lint: ## gofmt, go vet, staticcheck
