@@ -47,7 +47,7 @@ func (s *Service) call(ctx context.Context, method string, args []any, f func(*S
 	defer buf.Free()
 	var err error
 	if buf.B, err = appendArgs(buf.B, args); err != nil {
-		return s.failed(method, err)
+		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
 	return s.do(ctx, &opening{method: method, args: buf.B, hangUp: true}, f)
 }

@@ -10,17 +10,28 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // Options configure a Client. The zero value is ready.
 type Options struct {
 	// Locators are the addresses of locators, host:port or unix:PATH, in order of
 	// preference: when one cannot be connected to, or does not answer, the next is
-	// asked. If empty, the environment variable COCAINE_LOCATOR names them,
+	// asked, and that one is asked last for the next half a minute. If empty, the environment variable COCAINE_LOCATOR names them,
 	// separated by commas; if that is empty too, 127.0.0.1:10053.
 	Locators []string
 	// DialTimeout bounds finding and connecting to one service: each locator and
 	// each endpoint gets its share of what is left. If zero, 5 s.
+	//
+	// Of the endpoints that a service has, those on this machine are tried first, if
+	// the locator is on this machine as well: else a loopback address leads to the
+	// wrong one, and is tried last. The others follow by kind, numeric IPv4, numeric
+	// IPv6, name, in the order in which the locator has the kinds, and in one kind in
+	// an order that is drawn anew each time: clients spread over endpoints that are
+	// alike. Endpoints that failed in the last half a minute come after all others.
+	// With one connection to each service this chooses an endpoint for the life of
+	// the connection, not for each call.
 	DialTimeout time.Duration
 	// MaxFrame bounds the size of one message from a service. A service that
 	// sends a larger one is disconnected. If zero, 128 MiB and 64 KiB.
@@ -30,7 +41,8 @@ type Options struct {
 	Logger *slog.Logger
 	// KeepAlive says how connections that are idle are probed. If zero, after 10 s,
 	// every 5 s, 5 times: a machine that went away without a word is noticed in
-	// about half a minute. It is not used together with Dial.
+	// about half a minute. One without Enable, and with another field that is not
+	// zero, turns the probes off. It is not used together with Dial.
 	KeepAlive net.KeepAliveConfig
 	// Dial makes the connections, for TLS or a way through a proxy. The network is
 	// tcp or unix. If nil, a net.Dialer does.
@@ -38,6 +50,11 @@ type Options struct {
 	// Retry says which calls are made again. The zero policy repeats once what
 	// certainly was not sent.
 	Retry RetryPolicy
+	// Token gives the credentials that every call carries. If nil, there are none.
+	// CallOptions.Token replaces it for the calls of a handle.
+	Token TokenSource
+	// Observer, if not nil, hears of every call when it is over.
+	Observer Observer
 }
 
 const (
@@ -55,6 +72,7 @@ type Client struct {
 	wg       sync.WaitGroup // the goroutines that keep connections
 	locator  *connector
 	locators int         // how many there are
+	sessions rpc.Stats   // of all connections
 	closed   atomic.Bool // set under mu
 
 	mu       sync.Mutex
@@ -89,6 +107,9 @@ func New(opts Options) (*Client, error) {
 func newDialer(probe net.KeepAliveConfig) *net.Dialer {
 	if probe == (net.KeepAliveConfig{}) {
 		probe = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 5}
+	}
+	if !probe.Enable {
+		return &net.Dialer{KeepAlive: -1} // else the dialer has probes of its own
 	}
 	return &net.Dialer{KeepAliveConfig: probe}
 }

@@ -23,6 +23,7 @@ type network struct {
 	mu    sync.Mutex
 	hosts map[string]*faultnet.MemListener
 	dials []time.Time
+	addrs []string // of dials
 }
 
 const blackHole = "10.0.0.1:1"
@@ -31,7 +32,7 @@ var errRefused = errors.New("refused")
 
 func (n *network) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	n.mu.Lock()
-	n.dials = append(n.dials, time.Now())
+	n.dials, n.addrs = append(n.dials, time.Now()), append(n.addrs, addr)
 	ln := n.hosts[addr]
 	n.mu.Unlock()
 	switch {
@@ -92,7 +93,9 @@ func inMemory(t *testing.T, endpoints []string, f func(t *testing.T, n *network,
 }
 
 func TestCandidateBudget(t *testing.T) {
-	inMemory(t, []string{blackHole, nodeAddr}, func(t *testing.T, _ *network, client *cocaine.Client) {
+	const other = "[fd00::3]:1" // of another kind: it stays behind the first
+	inMemory(t, []string{blackHole, other}, func(t *testing.T, n *network, client *cocaine.Client) {
+		defer n.serve(other, standin.NodeList("a"))()
 		start := time.Now()
 		if _, err := client.Node().List(t.Context()); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,12 +31,14 @@ type connector struct {
 
 	current atomic.Pointer[link] // the live connection; nil when there is none
 	budget  budget               // of the repeats of its calls
+	ended   [outcomes]atomic.Uint64
+	retries atomic.Uint64
 
-	mu       sync.Mutex // guards the fields below
-	distrust string     // the endpoint that did not answer lately; tried last
-	attempt  *attempt   // under way; nil when there is none
-	failures int        // attempts in a row that found no endpoint to connect to
-	retryAt  time.Time  // when the next attempt may start
+	mu       sync.Mutex           // guards the fields below
+	failed   map[string]time.Time // endpoints that failed lately, and when
+	attempt  *attempt             // under way; nil when there is none
+	failures int                  // attempts in a row that found no endpoint to connect to
+	retryAt  time.Time            // when the next attempt may start
 }
 
 // An attempt to connect. Its fields are set before done is closed.
@@ -170,8 +171,10 @@ func (c *connector) establish(ctx context.Context) (*link, error) {
 	for i, endpoint := range c.order(r.Endpoints) {
 		session, err := c.dial(ctx, endpoint, len(r.Endpoints)-i)
 		if err == nil {
+			c.trust(endpoint)
 			return newLink(session, endpoint, r), nil
 		}
+		c.distrust(endpoint)
 		failed.Attempts = append(failed.Attempts, err)
 	}
 	if len(failed.Attempts) == 0 {
@@ -180,24 +183,10 @@ func (c *connector) establish(ctx context.Context) (*link, error) {
 	return nil, failed
 }
 
-// order puts the endpoint that did not answer lately behind the others.
-func (c *connector) order(endpoints []string) []string {
-	c.mu.Lock()
-	distrust := c.distrust
-	c.mu.Unlock()
-	i := slices.Index(endpoints, distrust)
-	if i < 0 {
-		return endpoints
-	}
-	return slices.Concat(endpoints[:i], endpoints[i+1:], endpoints[i:i+1])
-}
-
 // drop ends a connection that takes calls and does not answer them: the next
 // attempt tries the other endpoints first.
 func (c *connector) drop(l *link) {
-	c.mu.Lock()
-	c.distrust = l.endpoint
-	c.mu.Unlock()
+	c.distrust(l.endpoint)
 	l.dropped.Store(true)
 	_ = l.session.Close() // returns no error
 }
@@ -221,5 +210,6 @@ func (c *connector) dial(ctx context.Context, endpoint string, left int) (*rpc.S
 	return rpc.NewSession(conn, rpc.SessionOptions{
 		Limits: wire.Limits{MaxFrame: c.client.opts.MaxFrame},
 		Log:    c.client.log,
+		Stats:  &c.client.sessions,
 	}), nil
 }

@@ -44,6 +44,10 @@ var (
 	// ErrQueueFull is the refusal of an app that has more requests waiting than
 	// its profile allows.
 	ErrQueueFull error = &Error{Category: idl.CategoryOverseer, Code: idl.OverseerQueueFull}
+	// ErrPermission is a service's refusal of a caller that has given no identity,
+	// [9, 2], or one that may not do this, [9, 3] and [12, 13]. Options.Token and
+	// CallOptions.Token say who calls. errors.Is matches any of the three.
+	ErrPermission = rpc.ErrPermission
 )
 
 // Errors of this side.
@@ -79,10 +83,18 @@ type CallError struct {
 	Err             error
 }
 
-// Error reads: cannot call SERVICE.METHOD: CAUSE.
+// Error reads: cannot call SERVICE.METHOD: CAUSE. Of a refusal for want of an identity
+// it says what to do.
 func (e *CallError) Error() string {
-	return fmt.Sprintf("cannot call %s.%s: %v", e.Service, e.Method, e.Err)
+	text := fmt.Sprintf("cannot call %s.%s: %v", e.Service, e.Method, e.Err)
+	if errors.Is(e.Err, errUnauthorized) {
+		text += "; Options.Token or CallOptions.Token gives one"
+	}
+	return text
 }
+
+// errUnauthorized is the refusal of a caller that has given no identity.
+var errUnauthorized = &Error{Category: idl.CategorySecurity, Code: idl.SecurityUnauthorized}
 
 // Unwrap gives the cause.
 func (e *CallError) Unwrap() error { return e.Err }

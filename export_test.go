@@ -1,6 +1,7 @@
 package cocaine
 
 import (
+	"context"
 	"errors"
 	"net"
 	"syscall"
@@ -33,4 +34,16 @@ func SocketOptions(s *Service) (noDelay, keepAlive bool, err error) {
 		b, errB = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_KEEPALIVE)
 	})
 	return a != 0, b != 0, errors.Join(err, errA, errB)
+}
+
+// TapDial shows the connections that the client makes to f. It comes before the first.
+func TapDial(c *Client, f func(net.Conn)) {
+	dial := c.opts.Dial
+	c.opts.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err == nil {
+			f(conn)
+		}
+		return conn, err
+	}
 }

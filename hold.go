@@ -93,5 +93,6 @@ func (s *Stream) leave() {
 	s.mu.Unlock()
 	if !given {
 		_ = s.st.Leave(s.method.close) // fails only when there is nobody left to tell
+		_ = s.over(nil)
 	}
 }

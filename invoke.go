@@ -32,18 +32,18 @@ func Invoke[Out any](ctx context.Context, s *Service, event string, in any) (Out
 
 func (s *Service) invoke(ctx context.Context, event string, in, out any) error {
 	if err := s.check(ctx, event); err != nil {
-		return err
+		return s.refusedEvent(ctx, event, err)
 	}
 	format, err := codec.ParseContentType(s.opts.ContentType)
 	if err != nil {
-		return &kindError{err, ErrBadArgument}
+		return s.refusedEvent(ctx, event, &kindError{err, ErrBadArgument})
 	}
 	args, chunk := codec.NewBuffer(), codec.NewBuffer()
 	defer args.Free()
 	defer chunk.Free()
 	o := opening{method: enqueueMethod, hangUp: true}
 	if o.chunk, chunk.B, err = format.EncodeChunk(chunk.B, in); err != nil {
-		return &kindError{err, ErrBadArgument}
+		return s.refusedEvent(ctx, event, &kindError{err, ErrBadArgument})
 	}
 	args.B = msgpack.AppendString(msgpack.AppendArray(args.B, 1), event)
 	o.args = args.B

@@ -17,7 +17,7 @@ const locatorName = "locator"
 // A Resolution is what the locator knows of a service.
 type Resolution struct {
 	Name      string   // as it was asked for, that of a group included
-	Endpoints []string // host:port, or unix:PATH for a locator, in the order to try them
+	Endpoints []string // host:port, or unix:PATH for a locator, in the order the locator has them
 	Version   int      // of its protocol
 	Methods   []Method // by ascending id
 	graph     idl.Graph

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/cocaine/cocaine-go/internal/logctx"
 )
 
 // LogHandlerOptions configure a LogHandler. The zero value is ready.
@@ -72,8 +74,9 @@ func (o *LogHandlerOptions) complete() {
 // error. Records below the service's verbosity are dropped before anything is made
 // of them, except in a verbose Trace. Attributes keep their type if it is text,
 // number or bool and are formatted otherwise; names in groups get the group's name
-// and a dot in front. Texts are cut at 64 KiB. A record of a context with a trace
-// has its id as attribute trace_id, 16 hex digits.
+// and a dot in front. Texts are cut at 64 KiB. A record has the attributes of its
+// context too, see WithLogAttrs, unless it says something else under their names; that
+// of a context with a trace has its id as attribute trace_id, 16 hex digits.
 //
 // A LogHandler and those made of it with WithAttrs and WithGroup may be used by any
 // number of goroutines. It does no I/O before the first record. Its goroutine ends
@@ -111,6 +114,10 @@ func (h *LogHandler) Handle(ctx context.Context, r slog.Record) error {
 		e.attrs = appendPlain(e.attrs, h.prefix, a)
 		return true
 	})
+	e.traced = slices.ContainsFunc(e.attrs, func(a slog.Attr) bool { return a.Key == traceAttrKey })
+	for _, a := range others(logctx.Of(ctx), e.attrs) {
+		e.attrs = appendPlain(e.attrs, "", a)
+	}
 	h.shipper.take(&e)
 	return nil
 }

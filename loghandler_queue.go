@@ -1,7 +1,6 @@
 package cocaine
 
 import (
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -16,6 +15,7 @@ type logEntry struct {
 	message string
 	attrs   []slog.Attr
 	trace   Trace
+	traced  bool // there is a trace_id among the attributes
 }
 
 // logEntryOverhead is what a waiting record takes beside its texts, about.
@@ -32,18 +32,13 @@ func (e *logEntry) size() int {
 	return n
 }
 
-// traceAttr is how a record shows its trace.
-func (e *logEntry) traceAttr() slog.Attr {
-	return slog.String("trace_id", fmt.Sprintf("%016x", e.trace.ID))
-}
-
 // appendEmit appends the arguments of emit.
 func (e *logEntry) appendEmit(b []byte, source string) []byte {
 	attrs := e.attrs
 	// The service shows the trace of a channel by itself; only of a verbose one it
 	// needs to know.
-	if e.trace.ID != 0 && !e.trace.Verbose {
-		attrs = append(attrs[:len(attrs):len(attrs)], e.traceAttr())
+	if e.trace.ID != 0 && !e.trace.Verbose && !e.traced {
+		attrs = append(attrs[:len(attrs):len(attrs)], traceAttr(e.trace))
 	}
 	n := 4
 	if len(attrs) == 0 {

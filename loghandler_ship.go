@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,12 +257,16 @@ func (s *logShipper) send() {
 // when the session is over.
 func (s *logShipper) sendBurst() (ok bool) {
 	m := s.link.methods["emit"]
+	identity, err := s.service.authorize(s.ctx, nil)
+	if err != nil {
+		s.note(slog.LevelWarn, "log records carry no token", slog.String("cause", err.Error()))
+	}
 	var b []byte
 	rpc.Run(func(batch *rpc.Batch) {
 		for size := 0; len(s.waiting) > 0 && size < logBurst; size += len(b) {
 			e := &s.waiting[0]
 			b = e.appendEmit(b[:0], s.opts.Source)
-			if _, err := s.link.session.Open(batch, rpc.Discard(m.recv), m.id, b, e.headers()); err != nil {
+			if _, err := s.link.session.Open(batch, rpc.Discard(m.recv), m.id, b, e.headers(identity)); err != nil {
 				return
 			}
 			s.waiting = s.waiting[1:]
@@ -272,11 +277,14 @@ func (s *logShipper) sendBurst() (ok bool) {
 }
 
 // headers are those of emit. A verbose trace lifts the service's threshold.
-func (e *logEntry) headers() []byte {
-	if e.trace.ID == 0 || !e.trace.Verbose {
+func (e *logEntry) headers(identity []Header) []byte {
+	if e.trace.ID != 0 && e.trace.Verbose {
+		identity = slices.Concat(identity, e.trace.Headers(), []Header{{Name: hpack.TraceBit, Value: "1"}})
+	}
+	if len(identity) == 0 {
 		return nil
 	}
-	return hpack.AppendLiterals(nil, append(e.trace.Headers(), Header{Name: hpack.TraceBit, Value: "1"}))
+	return hpack.AppendLiterals(nil, identity)
 }
 
 // spill gives everything to the fallback.
@@ -294,8 +302,8 @@ func (s *logShipper) spill() {
 func (s *logShipper) fallBack(e *logEntry) {
 	r := slog.NewRecord(e.time, e.level, e.message, 0)
 	r.AddAttrs(e.attrs...)
-	if e.trace.ID != 0 {
-		r.AddAttrs(e.traceAttr())
+	if e.trace.ID != 0 && !e.traced {
+		r.AddAttrs(traceAttr(e.trace))
 	}
 	_ = s.fallback.Handle(s.ctx, r) // there is nobody left to tell
 }

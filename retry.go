@@ -101,7 +101,22 @@ type attempts struct {
 	service *Service
 	policy  *RetryPolicy
 	made    int
-	resent  bool // the free repeat was used
+	resent  bool         // the free repeat was used
+	seen    *observation // of the call; nil if nobody wants to hear of it
+}
+
+// total is how often the call was tried.
+func (a *attempts) total() int {
+	if a.resent {
+		return a.made + 1
+	}
+	return a.made
+}
+
+// resend takes the free repeat.
+func (a *attempts) resend() {
+	a.resent = true
+	a.service.conn.retries.Add(1)
 }
 
 func (s *Service) attempts() attempts {
@@ -135,6 +150,7 @@ func (a *attempts) again(ctx context.Context, err error) error {
 		return err
 	}
 	a.made++
+	a.service.conn.retries.Add(1)
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
@@ -179,7 +195,7 @@ const (
 
 // repeatable reports whether a call that was sent and failed may be made again.
 func (s *Stream) repeatable(err error, idempotent bool) bool {
-	if s.seen {
+	if s.taken {
 		return false
 	}
 	if errors.Is(err, ErrDisconnected) {

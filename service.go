@@ -31,6 +31,8 @@ type CallOptions struct {
 	Version int
 	// Retry replaces Options.Retry. Nil keeps it.
 	Retry *RetryPolicy
+	// Token replaces Options.Token. Nil keeps it; StaticToken("") sends none.
+	Token TokenSource
 	// Idempotent says that the calls may be carried out more than once without
 	// harm. A RetryPolicy then repeats more of them.
 	Idempotent bool
@@ -50,6 +52,9 @@ func (s *Service) With(o CallOptions) *Service {
 	if o.Retry != nil {
 		policy := o.Retry.withDefaults()
 		merged.Retry = &policy
+	}
+	if o.Token != nil {
+		merged.Token = o.Token
 	}
 	merged.Idempotent = merged.Idempotent || o.Idempotent
 	return &Service{conn: s.conn, opts: merged}
@@ -182,15 +187,11 @@ type opening struct {
 	room [2]rpc.Outgoing // for frames
 }
 
-// do makes a call and has f receive the answer, again as often as the policy says
-// and the way it failed allows.
-func (s *Service) do(ctx context.Context, o *opening, f func(*Stream) error) error {
-	if err := s.check(ctx, o.method); err != nil {
-		return err
-	}
-	tries := s.attempts()
+// repeat makes a call and has f receive the answer, again as often as the policy
+// says and the way it failed allows.
+func (s *Service) repeat(ctx context.Context, tries *attempts, o *opening, f func(*Stream) error) error {
 	for {
-		st, err := s.begin(ctx, &tries, o)
+		st, err := s.begin(ctx, tries, o)
 		if err != nil {
 			return err
 		}
@@ -219,15 +220,6 @@ func (s *Service) check(ctx context.Context, method string) error {
 	return nil
 }
 
-// open starts a call whose stream goes on afterwards.
-func (s *Service) open(ctx context.Context, o opening) (*Stream, error) {
-	if err := s.check(ctx, o.method); err != nil {
-		return nil, err
-	}
-	tries := s.attempts()
-	return s.begin(ctx, &tries, &o)
-}
-
 // start encodes the arguments and starts a call. What it sends is copied before it
 // returns.
 func (s *Service) start(ctx context.Context, method string, args []any, hangUp bool) (*Stream, error) {
@@ -235,7 +227,7 @@ func (s *Service) start(ctx context.Context, method string, args []any, hangUp b
 	defer buf.Free()
 	var err error
 	if buf.B, err = appendArgs(buf.B, args); err != nil {
-		return nil, s.failed(method, err)
+		return nil, s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
 	return s.open(ctx, opening{method: method, args: buf.B, hangUp: hangUp})
 }
@@ -250,7 +242,7 @@ func (s *Service) begin(ctx context.Context, tries *attempts, o *opening) (*Stre
 		unsent, ok := err.(unsentError)
 		switch {
 		case ok && !tries.resent:
-			tries.resent = true
+			tries.resend()
 			continue
 		case ok:
 			err = unsent.error
@@ -280,10 +272,13 @@ func (s *Service) try(ctx context.Context, tries *attempts, o *opening) (*Stream
 	if err != nil {
 		return nil, err
 	}
-	st := &Stream{link: l, method: m}
-	err = l.session.CallOn(ctx, &st.st, m.id, o.args, then, rpc.CallOptions{
-		Headers: s.headers(ctx, m.name, tries), Send: m.send, Recv: m.recv,
-	})
+	headers, err := s.headers(ctx, m.name, tries)
+	if err != nil {
+		return nil, err
+	}
+	tries.seen.carries(l, headers)
+	st := &Stream{link: l, method: m, seen: tries.seen}
+	err = l.session.CallOn(ctx, &st.st, m.id, o.args, then, rpc.CallOptions{Headers: headers, Send: m.send, Recv: m.recv})
 	switch {
 	case err == nil:
 		return st, nil
@@ -296,12 +291,12 @@ func (s *Service) try(ctx context.Context, tries *attempts, o *opening) (*Stream
 }
 
 // headers gives those of one call.
-func (s *Service) headers(ctx context.Context, method string, tries *attempts) []Header {
+func (s *Service) headers(ctx context.Context, method string, tries *attempts) ([]Header, error) {
 	hs := s.opts.headers(ctx, method)
 	if method == enqueueMethod && tries.repeats() && s.opts.Headers.Get(storyHeader) == "" {
 		hs = append(hs, Header{Name: storyHeader, Value: "1"})
 	}
-	return hs
+	return s.authorize(ctx, hs)
 }
 
 // frames gives those that leave together with the first.

@@ -28,7 +28,11 @@ type Stream struct {
 	method *method
 	detach func() bool // lets go of the context of the call; nil if it cannot end
 
-	seen  bool        // a message was received; belongs to the receiver
+	counts  *connector   // counts the call when the stream is over; nil if that is for others to do
+	seen    *observation // of the call; nil if nobody wants to hear of it
+	counted atomic.Bool
+
+	taken bool        // a message was received; belongs to the receiver
 	ended atomic.Bool // the service's half is over, and that was seen
 
 	mu    sync.Mutex
@@ -57,9 +61,11 @@ func (s *Stream) Recv(ctx context.Context) (Message, error) {
 	if err != nil {
 		return Message{}, s.failure(ctx, err)
 	}
-	s.seen = true
+	s.taken = true
+	s.received(m.Args)
 	if s.method.once() {
 		s.end()
+		_ = s.over(nil)
 	}
 	return s.message(m), nil
 }
@@ -121,14 +127,15 @@ func (s *Stream) failure(ctx context.Context, err error) error {
 	switch {
 	case err == io.EOF:
 		s.end()
+		_ = s.over(nil)
 		return io.EOF
 	case ctx.Err() != nil && err == context.Cause(ctx):
 		return s.failed(ended(ctx))
 	case isLost(err):
-		return s.failed(s.lostCause())
+		return s.over(s.failed(s.lostCause()))
 	}
 	s.end()
-	return s.failed(err)
+	return s.over(s.failed(err))
 }
 
 // lostCause is why the stream ended on this side.
@@ -216,6 +223,7 @@ func (s *Stream) write(ctx context.Context, id uint64, args []byte) error {
 	}
 	err := s.st.Send(ctx, id, args)
 	if err == nil {
+		s.sent(args)
 		return nil
 	}
 	s.mu.Lock()
@@ -298,6 +306,7 @@ func (s *Stream) giveUp(cause, tell error) {
 		s.detach()
 	}
 	s.hangUp(tell)
+	s.givenUp(cause)
 }
 
 // hangUp tells the service, in the way its protocol has for it, and drops what it

@@ -64,6 +64,12 @@ type Options struct {
 	// Logger receives what goes wrong in handlers and with the connection. If nil,
 	// slog.Default(): standard error, which the runtime keeps.
 	Logger *slog.Logger
+	// Token gives the credentials of the calls that Client makes. If nil, what the
+	// runtime gave to the worker in its environment: see cocaine.EnvironmentToken.
+	Token cocaine.TokenSource
+	// CallObserver hears of the calls that Client makes. Observe is for the requests
+	// that the worker serves.
+	CallObserver cocaine.Observer
 	// Signals tell the worker to stop. If nil, SIGTERM and SIGINT; an empty list
 	// leaves signals to the program.
 	Signals []os.Signal

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/logctx"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -53,6 +54,20 @@ func (r *request) guard(call func() error) (err error) {
 		}
 	}()
 	return call()
+}
+
+// logAttrs are what the log records of the request's context carry, besides those of
+// the context that Run got.
+func (r *request) logAttrs() logctx.Attrs {
+	as := append(logctx.Attrs(nil), logctx.Of(r.run.base)...)
+	as = append(as, slog.String("event", r.event), slog.Uint64("channel", r.channel))
+	if app := r.run.opts.App; app != "" {
+		as = append(as, slog.String("app", app))
+	}
+	if uuid := r.run.opts.UUID; uuid != "" {
+		as = append(as, slog.String("worker", uuid))
+	}
+	return as
 }
 
 // attrs say in a log which request it is.

@@ -10,6 +10,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/codec"
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/logctx"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -209,8 +210,11 @@ func (r *request) Err() error { return r.real().Err() }
 
 // Value implements context.Context.
 func (r *request) Value(key any) any {
-	if key == (requestKey{}) {
+	switch key {
+	case requestKey{}:
 		return r
+	case logctx.Key{}:
+		return r.logAttrs()
 	}
 	return r.real().Value(key)
 }

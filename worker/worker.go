@@ -66,7 +66,10 @@ func (w *Worker) Client() (*cocaine.Client, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.client == nil {
-		o := cocaine.Options{Locators: w.opts.Locators, Logger: w.log, Dial: w.opts.Dial}
+		o := cocaine.Options{Locators: w.opts.Locators, Logger: w.log, Dial: w.opts.Dial, Token: w.opts.Token, Observer: w.opts.CallObserver}
+		if o.Token == nil {
+			o.Token = cocaine.EnvironmentToken()
+		}
 		if w.alone != nil {
 			w.alone.clientOptions(&o)
 		}

@@ -34,11 +34,30 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s [%d, %d]", e.Message, e.Category, e.Code)
 }
 
-// Is reports whether target is an *Error with the same category and code.
+// Is reports whether target is an *Error with the same category and code, or
+// ErrPermission and the error one of those that it stands for.
 func (e *Error) Is(target error) bool {
+	if target == ErrPermission {
+		return e.denies()
+	}
 	t, ok := target.(*Error)
 	return ok && t.Category == e.Category && t.Code == e.Code
 }
+
+// denies reports whether the error says that the caller may not do what it wants.
+func (e *Error) denies() bool {
+	switch e.Category {
+	case idl.CategorySecurity:
+		return e.Code == idl.SecurityUnauthorized || e.Code == idl.SecurityDenied
+	case idl.CategoryGeneric:
+		return e.Code == idl.GenericDenied
+	}
+	return false
+}
+
+// ErrPermission is the refusal of a caller that has given no identity, or one that
+// may not do this: [9, 2], [9, 3] and [12, 13].
+var ErrPermission = errors.New("permission denied: call with a token that may do this (Options.Token, CallOptions.Token), or have it granted to the one that you have")
 
 var (
 	// ErrClosed is the end of a session that this side closed.
