@@ -54,9 +54,13 @@ type (
 
 // MuxOptions configure a Mux.
 type MuxOptions struct {
-	// Authorize, if not nil, is asked before each method runs. Its error is the
-	// answer. It must not block.
-	Authorize func(c *Call) error
+	// Authenticate, if not nil, is asked on the reader goroutine before each method,
+	// with the headers of the call. Its error is the answer. It must not block.
+	Authenticate func(headers []hpack.Header) error
+	// Authorize, if not nil, is asked after that, where the method would run: in a
+	// goroutine of its own if the method has one, else on the reader, where it must
+	// not block. Its error is the answer.
+	Authorize func(ctx context.Context, c *Call) error
 	// Log receives panics and failures of mute methods. If nil, nothing is logged.
 	Log *slog.Logger
 	// Calls bounds the methods that answer once and run at once for all sessions
@@ -90,6 +94,9 @@ type method struct {
 	whole  CallAcceptor // raw, if it is one
 }
 
+// spawned reports whether the method runs in a goroutine of its own.
+func (e *method) spawned() bool { return e.kind == unary || e.kind == stream }
+
 // A Mux is the Acceptor of a service: it finds the method of a channel's first
 // frame, checks it against the protocol and runs the function bound to it. Bind
 // all methods before the Mux is used; afterwards it is read only.
@@ -100,6 +107,7 @@ type Mux struct {
 	methods map[uint64]*method
 	low     [lowMethods]*method // those of methods with small numbers, which are nearly all
 	turns   *semaphore.Weighted // nil unless MuxOptions.Calls
+	open    bool                // nobody is asked before a method runs
 
 	complained atomic.Int64 // when complain logged last, in seconds
 	silent     atomic.Int64 // how often it has not since
@@ -110,7 +118,8 @@ const lowMethods = 32
 // NewMux makes a Mux for a protocol, with nothing bound but the control messages
 // ping and revoke.
 func NewMux(p *idl.Protocol, o MuxOptions) *Mux {
-	m := &Mux{proto: p, opts: o, log: o.Log, methods: make(map[uint64]*method)}
+	m := &Mux{proto: p, opts: o, log: o.Log, methods: make(map[uint64]*method),
+		open: o.Authenticate == nil && o.Authorize == nil}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
@@ -186,7 +195,7 @@ func (m *Mux) method(id uint64) *method {
 // Accept dispatches the first frame of a channel. It implements Acceptor.
 func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 	e := m.method(f.Type)
-	if e != nil && e.kind == raw && m.opts.Authorize == nil {
+	if e != nil && e.kind == raw && m.open {
 		return e.raw.Accept(b, s, ch, f)
 	}
 	if e != nil && e.kind == inline && s.Err() != nil {
@@ -203,10 +212,8 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 		s.noteViolation(ch, badArgs(e.msg.Name, err))
 		return m.refuse(b, s, ch, c, badArgs(e.msg.Name, err))
 	}
-	if m.opts.Authorize != nil {
-		if err := m.opts.Authorize(c); err != nil {
-			return m.refuse(b, s, ch, c, err)
-		}
+	if err := m.admit(e, c); err != nil {
+		return m.refuse(b, s, ch, c, err)
 	}
 	switch e.kind {
 	case raw:
@@ -232,7 +239,37 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 // CallAcceptor.
 func (m *Mux) AcceptCall(b *Batch, s *Session, ch uint64, first, write *Frame) bool {
 	e := m.method(first.Type)
-	return e != nil && e.whole != nil && m.opts.Authorize == nil && e.whole.AcceptCall(b, s, ch, first, write)
+	if e == nil || e.whole == nil {
+		return false
+	}
+	if !m.open && (m.opts.Authorize != nil || m.opts.Authenticate(first.Headers) != nil) {
+		return false // Accept says so
+	}
+	return e.whole.AcceptCall(b, s, ch, first, write)
+}
+
+// admit asks what can be asked on the reader before a method runs.
+func (m *Mux) admit(e *method, c *Call) error {
+	if m.open {
+		return nil
+	}
+	if m.opts.Authenticate != nil {
+		if err := m.opts.Authenticate(c.Headers); err != nil {
+			return err
+		}
+	}
+	if m.opts.Authorize != nil && !e.spawned() {
+		return m.opts.Authorize(context.Background(), c)
+	}
+	return nil
+}
+
+// permit asks what is asked where a method runs that has a goroutine of its own.
+func (m *Mux) permit(ctx context.Context, c *Call) error {
+	if m.opts.Authorize == nil {
+		return nil
+	}
+	return m.opts.Authorize(ctx, c)
 }
 
 // complain logs the failure of a call that has no answer, once a second: a client can
@@ -451,11 +488,19 @@ func (m *Mux) recovered(e *method, err *error) {
 
 func (m *Mux) guardUnary(ctx context.Context, e *method, c *Call) (result []byte, err error) {
 	defer m.recovered(e, &err)
+	if e.kind == unary {
+		if err := m.permit(ctx, c); err != nil {
+			return nil, err
+		}
+	}
 	return e.unary(ctx, c)
 }
 
 func (m *Mux) guardStream(ctx context.Context, e *method, c *Call, st *Stream) (err error) {
 	defer m.recovered(e, &err)
+	if err := m.permit(ctx, c); err != nil {
+		return err
+	}
 	return e.stream(ctx, c, st)
 }
 

@@ -168,13 +168,22 @@ func TestSendHeadersKeepsTrace(t *testing.T) {
 // Authorize is asked before every method of whatever kind, and its error is the
 // answer.
 func TestAuthorize(t *testing.T) {
+	t.Run("authorize", func(t *testing.T) {
+		testRefusal(t, rpc.MuxOptions{Authorize: func(_ context.Context, c *rpc.Call) error { return onlyMe(c.Headers) }})
+	})
+	t.Run("authenticate", func(t *testing.T) { testRefusal(t, rpc.MuxOptions{Authenticate: onlyMe}) })
+}
+
+func onlyMe(headers []hpack.Header) error {
+	if who, _ := hpack.Lookup(headers, hpack.Authorization); who != "me" {
+		return rpc.Errorf(idl.CategoryGeneric, 13, "who are you")
+	}
+	return nil
+}
+
+func testRefusal(t *testing.T, o rpc.MuxOptions) {
 	stats := new(rpc.Stats)
-	m := kindMux(rpc.MuxOptions{Authorize: func(c *rpc.Call) error {
-		if who, _ := hpack.Lookup(c.Headers, hpack.Authorization); who != "me" {
-			return rpc.Errorf(idl.CategoryGeneric, 13, "who are you")
-		}
-		return nil
-	}})
+	m := kindMux(o)
 	me := []hpack.Header{{Name: hpack.Authorization, Value: "me"}}
 	bubble(t, rpc.SessionOptions{Acceptor: m, Stats: stats}, func(t *testing.T, p *rpctest.Peer) {
 		ch := uint64(0)
@@ -194,6 +203,13 @@ func TestAuthorize(t *testing.T) {
 		ch++
 		p.SendHeaders(me, ch, kindInline, "a")
 		p.Want(ch, idl.Value, "a")
+		ch++
+		p.SendHeaders(me, ch, kindUnary, "b")
+		p.Want(ch, idl.Value, "b")
+		ch++
+		p.SendHeaders(me, ch, kindListen, "c")
+		p.Want(ch, idl.Write, "c")
+		p.Want(ch, idl.Close)
 		ch++
 		p.Send(ch, idl.Ping)
 		p.Want(ch, idl.Value)
