@@ -33,6 +33,10 @@ type Config struct {
 	Logging Logging
 	State   State
 	Node    Node
+	// Authentication says who is believed to call, Authorizations what is asked before
+	// something is done.
+	Authentication Authentication
+	Authorizations Authorizations
 	// Services are those that run because they are named here, by name.
 	Services map[string]Service
 
@@ -102,3 +106,22 @@ type Node struct {
 	Runlist string        // name of the runlist started with the server
 	Grace   time.Duration // how long running requests may take to end at a stop
 }
+
+// Authentication configures how callers are told apart.
+type Authentication struct {
+	// Type is promiscuous: every caller is believed to have the user ids he says.
+	Type string
+	// Workers are the user ids under which the workers of apps call services, by app.
+	Workers map[string]uint64
+}
+
+// Authorizations say which permissions are checked. Each is either disabled or the
+// name of what it protects.
+type Authorizations struct {
+	Storage string // collections: disabled or storage
+	Unicorn string // subtrees: disabled or unicorn
+	Event   string // starting and stopping apps: disabled or event
+}
+
+// Disabled is the type of an authorization that permits everything.
+const Disabled = "disabled"

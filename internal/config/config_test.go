@@ -46,7 +46,7 @@ func load(t *testing.T, path string, h config.Host, overrides map[string]string)
 
 // plain is a configuration without its memory of where it came from.
 func plain(c *config.Config) config.Config {
-	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node, Services: c.Services}
+	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node, Authentication: c.Authentication, Authorizations: c.Authorizations, Services: c.Services}
 }
 
 func TestDefault(t *testing.T) {
@@ -57,7 +57,9 @@ func TestDefault(t *testing.T) {
 		Logging: config.Logging{Severity: "info", Format: "text", StoreBytes: 64 << 20, StoreAge: 7 * 24 * time.Hour},
 		Node:    config.Node{Runlist: "default", Grace: 30 * time.Second},
 
-		Services: map[string]config.Service{},
+		Authentication: config.Authentication{Type: "promiscuous", Workers: map[string]uint64{}},
+		Authorizations: config.Authorizations{Storage: "disabled", Unicorn: "disabled", Event: "disabled"},
+		Services:       map[string]config.Service{},
 	}
 	if got := plain(config.Default(root)); !reflect.DeepEqual(got, want) {
 		t.Errorf("have %+v\nwant %+v", got, want)
@@ -119,6 +121,13 @@ url = "nats://ann:secret@a:4222,tls://b"
 [node]
 runlist = "other"
 grace = 0
+[authentication]
+workers = { hello = 1001 }
+[authorizations]
+storage = "storage"
+unicorn = { type = "unicorn" }
+[authorizations.event]
+type = "event"
 `
 
 func TestFileSetsEverything(t *testing.T) {
@@ -133,7 +142,9 @@ func TestFileSetsEverything(t *testing.T) {
 		State:   config.State{URL: "nats://ann:secret@a:4222,tls://b"},
 		Node:    config.Node{Runlist: "other"},
 
-		Services: map[string]config.Service{},
+		Authentication: config.Authentication{Type: "promiscuous", Workers: map[string]uint64{"hello": 1001}},
+		Authorizations: config.Authorizations{Storage: "storage", Unicorn: "unicorn", Event: "event"},
+		Services:       map[string]config.Service{},
 	}
 	if got := plain(c); !reflect.DeepEqual(got, want) {
 		t.Errorf("have %+v\nwant %+v", got, want)
@@ -263,6 +274,11 @@ func TestProblems(t *testing.T) {
 		{name: "url", file: "[state]\nurl = 'localhost:4222'\n", want: []string{"state.url: must be a URL such as nats://10.0.0.1:4222"}},
 		{name: "url type", file: "[state]\nurl = 5\n", want: []string{"state.url: must be a string, have 5"}},
 		{name: "runlist", file: "[node]\nrunlist = ''\n", want: []string{"node.runlist: must not be empty"}},
+		{name: "authorization", file: "[authorizations]\nstorage = 'strage'\n", want: []string{`server.toml:2:11: authorizations.storage: must be one of disabled, storage, have "strage" (did you mean "storage"?)`}},
+		{name: "authorization without type", file: "[authorizations.event]\n", want: []string{`server.toml:1:2: authorizations.event: must have a type, such as "event"`}},
+		{name: "authorization with more", file: "[authorizations]\nevent = { type = 'event', unicorn = 'x' }\n", want: []string{`authorizations.event: must be a type, or a table with nothing but a type; there is no "unicorn"`}},
+		{name: "user id", overrides: map[string]string{"authentication.workers": "app=-1"}, want: []string{`authentication.workers: user id of "app" must be a whole number from 0 on, have -1`}},
+		{name: "user ids", overrides: map[string]string{"authentication.workers": "app"}, want: []string{`authentication.workers: must be a table such as { hello = 1001 }, have "app"`}},
 		{name: "all of them", file: "[network]\nport = -1\nx = 1\n", environ: []string{"COCAINE_NODE_GRACE=soon"}, overrides: map[string]string{"limits.calls": "no"}, want: []string{
 			"server.toml:2:8: network.port: must be at least 0, have -1", "server.toml:3:1: network.x: unknown key",
 			`$COCAINE_NODE_GRACE: node.grace: must be a duration such as "30s", have "soon"`, `command line: limits.calls: must be a whole number, have "no"`}},

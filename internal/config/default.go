@@ -72,6 +72,15 @@ func Default(h Host) *Config {
 			Runlist: "default",
 			Grace:   30 * time.Second,
 		},
+		Authentication: Authentication{
+			Type:    "promiscuous",
+			Workers: map[string]uint64{},
+		},
+		Authorizations: Authorizations{
+			Storage: Disabled,
+			Unicorn: Disabled,
+			Event:   Disabled,
+		},
 		Services: map[string]Service{},
 		defaults: make(map[string]string),
 		origins:  make(map[string]Origin),

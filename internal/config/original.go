@@ -32,9 +32,12 @@ func (c *Config) Notes() []Note { return slices.Clone(c.notes) }
 // says it is of.
 func originalSettings(version int) map[string]string {
 	keys := map[string]string{
-		"paths.runtime":              "paths.runtime",
-		"paths.spool":                "paths.spool",
-		"services.node.args.runlist": "node.runlist",
+		"paths.runtime":               "paths.runtime",
+		"paths.spool":                 "paths.spool",
+		"services.node.args.runlist":  "node.runlist",
+		"authorizations.storage.type": "authorizations.storage",
+		"authorizations.unicorn.type": "authorizations.unicorn",
+		"authorizations.event.type":   "authorizations.event",
 	}
 	if version == 2 {
 		maps.Copy(keys, map[string]string{
@@ -81,10 +84,11 @@ func originalReasons() map[string]string {
 		"unicorns":         "coordination is built in",
 		"logging":          "the log goes to standard error; logging.format says in which form",
 		"loggers":          "the log goes to standard error; logging.format says in which form",
-		"authentications":  "who calls is not asked; keep network.endpoint to yourself",
-		"authorizations":   "permissions are not checked; keep network.endpoint to yourself",
-		"context":          "connections are spread over threads by themselves",
-		"uuid":             "the identity of the node is kept in paths.state",
+		"authentications":  "callers are believed, as by the original's promiscuous",
+		"authorizations":   "there is no such kind of permissions",
+		"authorizations.storage.args.cache_duration": "nothing is cached: permissions count at once",
+		"context": "connections are spread over threads by themselves",
+		"uuid":    "the identity of the node is kept in paths.state",
 	}
 }
 
@@ -92,6 +96,9 @@ func originalReasons() map[string]string {
 func silentOriginal(path []string) bool {
 	if len(path) == 1 {
 		return path[0] == "version"
+	}
+	if path[0] == "authorizations" && len(path) == 4 && path[2] == "args" {
+		return path[3] == "backend" || path[3] == "unicorn" // there is one storage, and one unicorn
 	}
 	if path[0] != "services" || !slices.Contains([]string{"locator", "logging", "node", "storage", "unicorn"}, path[1]) {
 		return false
@@ -168,7 +175,8 @@ func (o *original) walk(t *document.Table, path []string) {
 func (o *original) leads(dotted string) bool {
 	switch dotted {
 	case "services.locator", "services.logging", "services.storage", "services.unicorn",
-		"services.locator.args", "services.logging.args", "services.storage.args", "services.unicorn.args", "storages":
+		"services.locator.args", "services.logging.args", "services.storage.args", "services.unicorn.args", "storages",
+		"authorizations.storage.args", "authorizations.unicorn.args", "authorizations.event.args":
 		return true
 	}
 	for key := range o.settings {

@@ -73,7 +73,7 @@ func TestOriginalVersion4(t *testing.T) {
 		"16:24: storages.core: records are kept in paths.state; to take over those of the original: cocaine import /var/lib/old",
 		"16:85: storages.more: records are kept in paths.state, by one storage",
 		"17:49: logging.loggers: the log goes to standard error; logging.format says in which form",
-		"18:22: authentications: who calls is not asked; keep network.endpoint to yourself",
+		"18:22: authentications: callers are believed, as by the original's promiscuous",
 		"19:14: senders: this runtime does not know it",
 	}
 	if have := notes(c); !slices.Equal(have, want) {
@@ -103,6 +103,32 @@ func TestOriginalVersions2And3(t *testing.T) {
 	}
 	if c.Logging.Severity != "error" || c.Network.Port != 10071 || len(c.Network.Pinned) != 0 {
 		t.Errorf("%+v %+v", c.Logging, c.Network)
+	}
+}
+
+// The three kinds of permissions of the original are taken over.
+func TestOriginalAuthorizations(t *testing.T) {
+	c, err := loadOriginal(t, `{"version": 4, "authorizations": {
+		"event": {"type": "event", "args": {"unicorn": "core"}},
+		"storage": {"type": "storage", "args": {"backend": "core", "cache_duration": 60}},
+		"unicorn": {"type": "unicorn", "args": {"backend": "auth"}},
+		"moon": {"type": "disabled"}}}`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (config.Authorizations{Storage: "storage", Unicorn: "unicorn", Event: "event"}); c.Authorizations != want {
+		t.Errorf("have %+v", c.Authorizations)
+	}
+	want := []string{
+		"3:80: authorizations.storage.args.cache_duration: nothing is cached: permissions count at once",
+		"5:11: authorizations.moon: there is no such kind of permissions",
+	}
+	if have := notes(c); !slices.Equal(have, want) {
+		t.Errorf("notes:\n%s", strings.Join(have, "\n"))
+	}
+	_, err = loadOriginal(t, `{"version": 4, "authorizations": {"storage": {"type": "elliptics"}}}`, nil)
+	if err == nil || !strings.Contains(err.Error(), "c.conf:1:55: authorizations.storage.type: must be one of disabled, storage") {
+		t.Errorf("an unknown type: %v", err)
 	}
 }
 

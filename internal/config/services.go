@@ -59,6 +59,7 @@ var serviceTypes = map[string]func(t *document.Table) any{
 	"echo":        readNoArgs,
 	"logging::v2": readLoggingArgs,
 	"metrics":     readNoArgs,
+	"unicat":      readNoArgs,
 	"uniresis":    readUniresisArgs,
 	"urlfetch":    readURLFetchArgs,
 }

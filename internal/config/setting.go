@@ -112,6 +112,21 @@ func settings() []*setting {
 		duration("node.grace", 0, func(c *Config) *time.Duration { return &c.Node.Grace },
 			"How long running requests may take to end when the server stops. What runs",
 			"longer is cut off."),
+
+		userIDs("authentication.workers", func(c *Config) *map[string]uint64 { return &c.Authentication.Workers },
+			"User ids under which the workers of apps call services, by app, such as",
+			"{ hello = 1001 }. They are told in COCAINE_APP_TOKEN_TYPE and _BODY. In the",
+			"environment: hello=1001,bye=1002."),
+
+		text("authorizations.storage", typeOf(Disabled, "storage"), func(c *Config) *string { return &c.Authorizations.Storage },
+			"Who may read and write collections of the storage: storage for what their",
+			"permissions say, disabled for everybody."),
+		text("authorizations.unicorn", typeOf(Disabled, "unicorn"), func(c *Config) *string { return &c.Authorizations.Unicorn },
+			"Who may read and change what lies in unicorn: unicorn for what the permissions",
+			"of the first name of the path say, disabled for everybody."),
+		text("authorizations.event", typeOf(Disabled, "event"), func(c *Config) *string { return &c.Authorizations.Event },
+			"Who may start and stop apps: event for those whose list of methods says so,",
+			"disabled for everybody."),
 	}
 }
 

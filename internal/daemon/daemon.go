@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/admin"
+	"github.com/cocaine/cocaine-go/internal/auth"
 	"github.com/cocaine/cocaine-go/internal/config"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/isolate"
@@ -46,6 +47,7 @@ type Daemon struct {
 	stats  *rpc.Stats
 	turns  *rpc.Turns
 	memory *rpc.Memory
+	gate   *auth.Gate
 	ports  *ports
 	born   time.Time
 	id     string       // the node's uuid
@@ -91,6 +93,7 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 	d.directory = v011.NewDirectory()
 	d.memory = rpc.NewMemory(o.Config.Limits.Memory)
 	d.ports = newPorts(&o.Config.Network)
+	d.gate = d.newGate()
 	if err := d.build(ctx); err != nil {
 		return nil, errors.Join(err, d.unwind(ctx))
 	}
@@ -108,7 +111,7 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	if err := d.makeDirs(); err != nil {
 		return err
 	}
-	locatorService, err := d.newService(locatorName, idl.Locator, nil, v011.Locator(d.directory, (*groups)(d), d.mux()), d.sessions())
+	locatorService, err := d.newService(locatorName, idl.Locator, nil, v011.Locator(d.directory, (*groups)(d), d.mux(locatorName)), d.sessions())
 	if err != nil {
 		return err
 	}
@@ -146,7 +149,7 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 		return err
 	}
 	d.onStop("locator", func(context.Context) error { d.directory.Close(); d.locator.Close(); return nil })
-	locatorService.loc, locatorService.a = d.locator, d.locator.Mux(d.mux())
+	locatorService.loc, locatorService.a = d.locator, d.locator.Mux(d.mux(locatorName))
 
 	if d.iso, err = d.isolation(); err != nil {
 		return err
@@ -155,7 +158,8 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 		Storage: d.store, Publisher: (*publisher)(d), Spooler: d.iso.Spooler(),
 		Isolates:   map[string]isolate.Isolate{"process": d.iso, "legacy_process": d.iso},
 		RuntimeDir: d.conf.Paths.Runtime, Locator: d.workerLocator(locatorService.addr()),
-		Runlist: d.conf.Node.Runlist, Output: d.workerOutput, Session: d.sessions(), Turns: d.turns, Log: d.appLog(),
+		Runlist: d.conf.Node.Runlist, Output: d.workerOutput, Session: d.sessions(), Log: d.appLog(),
+		Service: d.mux, Token: d.workerToken,
 	})
 	if err := d.newServices(); err != nil {
 		return err
@@ -163,6 +167,9 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	// Before the services: subscriptions and locks go on for as long as their clients
 	// like, and their service would wait for them.
 	d.onStop("unicorn", d.closeUnicorn)
+	if err := d.newUnicatIfNeeded(); err != nil {
+		return err
+	}
 	if err := d.newExtras(); err != nil { // they may use unicorn
 		return err
 	}
@@ -178,7 +185,7 @@ func (d *Daemon) newServices() error {
 	o := d.sessions()
 	big := o // a value of 100 MiB has to fit in a frame
 	big.Limits.MaxFrame = max(big.Limits.MaxFrame, 128<<20)
-	inTurns := d.mux()
+	inTurns := d.mux("storage")
 	inTurns.Calls = clientOperations
 	records := d.loggingService()
 	for _, s := range []struct {
@@ -189,10 +196,10 @@ func (d *Daemon) newServices() error {
 		o     rpc.SessionOptions
 	}{
 		{"storage", idl.Storage, storage.Service(d.store, inTurns), v011.Storage(d.store, inTurns), big},
-		{"unicorn", idl.Unicorn, unicorn.Service(d.unicorn, d.mux()), nil, o},
-		{"logging", idl.Logging, records, v011.Logging(records, logging.Debug, d.mux()), o},
-		{"node", idl.NodeService, d.node.Service(d.mux()), v011.Node(d.node, d.mux()), o},
-		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux()), nil, o},
+		{"unicorn", idl.Unicorn, unicorn.Service(d.unicorn, d.mux("unicorn")), nil, o},
+		{"logging", idl.Logging, records, v011.Logging(records, logging.Debug, d.mux("logging")), o},
+		{"node", idl.NodeService, d.node.Service(d.mux("node")), v011.Node(d.node, d.mux("node")), o},
+		{"admin", idl.Admin, admin.Service((*backend)(d), d.mux("admin")), nil, o},
 	} {
 		if _, replaced := d.conf.Services[s.name]; replaced {
 			continue
@@ -210,7 +217,10 @@ func (d *Daemon) newServices() error {
 	return nil
 }
 
-func (d *Daemon) mux() rpc.MuxOptions { return rpc.MuxOptions{Log: d.log, Turns: d.turns} }
+// mux are the options of a service's Mux.
+func (d *Daemon) mux(service string) rpc.MuxOptions {
+	return d.gate.Guard(service, rpc.MuxOptions{Log: d.log, Turns: d.turns})
+}
 
 // sessions are the options of every connection.
 func (d *Daemon) sessions() rpc.SessionOptions {

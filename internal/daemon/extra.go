@@ -41,6 +41,7 @@ var makers = map[string]func(d *Daemon, name string, args any) (extra, error){
 	"echo":        newEcho,
 	"logging::v2": newFilteredLogging,
 	"metrics":     newMetrics,
+	"unicat":      newUnicat,
 	"uniresis":    newUniresis,
 	"urlfetch":    newURLFetch,
 }
@@ -71,7 +72,7 @@ func (d *Daemon) addExtra(name string, x extra) error {
 	}
 	old := v011.Generic(x.proto, x.a)
 	if x.proto == idl.LoggingV2 {
-		old = v011.Logging(x.a, logging.Debug, d.mux()) // whose methods have the same numbers
+		old = v011.Logging(x.a, logging.Debug, d.mux(name)) // whose methods have the same numbers
 	}
 	svc, err := d.newService(name, x.proto, x.a, old, d.sessions())
 	if err != nil {
@@ -88,27 +89,27 @@ func (d *Daemon) addExtra(name string, x extra) error {
 	return nil
 }
 
-func newEcho(d *Daemon, _ string, _ any) (extra, error) {
-	return extra{proto: idl.Echo, a: echo.Service(d.mux())}, nil
+func newEcho(d *Daemon, name string, _ any) (extra, error) {
+	return extra{proto: idl.Echo, a: echo.Service(d.mux(name))}, nil
 }
 
-func newCache(d *Daemon, _ string, args any) (extra, error) {
+func newCache(d *Daemon, name string, args any) (extra, error) {
 	a := args.(config.CacheArgs)
 	c := cache.New(cache.Options{MaxEntries: a.MaxSize, MaxBytes: a.MaxBytes})
-	return extra{proto: idl.Cache, a: cache.Service(c, d.mux())}, nil
+	return extra{proto: idl.Cache, a: cache.Service(c, d.mux(name))}, nil
 }
 
 func newChrono(d *Daemon, name string, args any) (extra, error) {
 	a := args.(config.ChronoArgs)
 	c := chrono.New(chrono.Options{MaxTimers: a.MaxTimers, Log: d.serviceLog(name)})
-	return extra{proto: idl.Chrono, a: chrono.Service(c, d.mux()), end: c.Close}, nil
+	return extra{proto: idl.Chrono, a: chrono.Service(c, d.mux(name)), end: c.Close}, nil
 }
 
 func newUniresis(d *Daemon, name string, args any) (extra, error) {
 	a := args.(config.UniresisArgs)
 	n := uniresis.Node{UUID: d.id, CPUs: runtime.NumCPU(), Memory: config.ThisHost().Memory}.Restrict(a.CPU, a.Memory)
 	var beacon *uniresis.Beacon
-	return extra{proto: idl.Uniresis, a: uniresis.Service(n, d.mux()),
+	return extra{proto: idl.Uniresis, a: uniresis.Service(n, d.mux(name)),
 		start: func(context.Context) error {
 			n.Hostname, n.Endpoints = d.locator.Host(), d.locatorEndpoints()
 			beacon = uniresis.Tell(holder{d.unicorn}, a.Prefix, n, d.serviceLog(name))

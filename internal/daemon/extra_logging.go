@@ -17,7 +17,7 @@ import (
 func newFilteredLogging(d *Daemon, name string, args any) (extra, error) {
 	a := args.(config.LoggingArgs)
 	s, err := logging.NewFilteredService(d.records, logging.FilteredOptions{Default: a.Filters,
-		Cluster: clusterFilters{d.unicorn, a.UnicornPath}, Mux: d.mux(), Log: d.serviceLog(name)})
+		Cluster: clusterFilters{d.unicorn, a.UnicornPath}, Mux: d.mux(name), Log: d.serviceLog(name)})
 	if err != nil {
 		return extra{}, err
 	}

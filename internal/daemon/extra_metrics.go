@@ -10,8 +10,8 @@ import (
 	"github.com/cocaine/cocaine-go/internal/metrics"
 )
 
-func newMetrics(d *Daemon, _ string, _ any) (extra, error) {
-	return extra{proto: idl.Metrics, a: metrics.Service(d.allMetrics, d.mux())}, nil
+func newMetrics(d *Daemon, name string, _ any) (extra, error) {
+	return extra{proto: idl.Metrics, a: metrics.Service(d.allMetrics, d.mux(name))}, nil
 }
 
 // counted is a listener that counts the connections it gives.

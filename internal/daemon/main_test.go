@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// runWorker serves "echo", and "stuck", which nothing but SIGKILL ends.
+// runWorker serves "echo"; "token", which tells that of the worker; and "stuck", which
+// nothing but SIGKILL ends.
 func runWorker() {
 	o := worker.Options{}
 	if os.Getenv("STUBBORN") != "" {
@@ -56,6 +57,9 @@ func runWorker() {
 			}
 		}
 		return nil
+	})
+	w.HandleStream("token", func(ctx context.Context, s *worker.Stream) error {
+		return s.Send(ctx, []byte(os.Getenv("COCAINE_APP_TOKEN_TYPE")+" "+os.Getenv("COCAINE_APP_TOKEN_BODY")))
 	})
 	w.HandleStream("stuck", func(ctx context.Context, s *worker.Stream) error {
 		if err := s.Send(ctx, []byte("stuck")); err != nil {

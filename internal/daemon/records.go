@@ -23,7 +23,7 @@ func (d *Daemon) openRecords() (*logging.Store, error) {
 // runtime and its clients emit goes there, and nowhere else: the runtime's own log
 // is for the runtime.
 func (d *Daemon) loggingService() *rpc.Mux {
-	return logging.Service(d.records, logging.ServiceOptions{Mux: d.mux()})
+	return logging.Service(d.records, logging.ServiceOptions{Mux: d.mux("logging")})
 }
 
 // workerOutput records a line that a worker printed.

@@ -132,7 +132,7 @@ type publisher Daemon
 func (p *publisher) Open(_ context.Context, name string, a rpc.Acceptor) (node.Publication, error) {
 	d := (*Daemon)(p)
 	report := func() (map[string]any, error) { return d.node.Info(name, engine.InfoOverseer) }
-	s, err := d.newService(name, idl.App, a, v011.App(a, report, d.mux()), d.sessions())
+	s, err := d.newService(name, idl.App, a, v011.App(a, report, d.mux(name)), d.sessions())
 	if err != nil {
 		return nil, fmt.Errorf("cannot open service of app %q: %w", name, err)
 	}

@@ -43,6 +43,11 @@ func (s *boundedStore) Write(ctx context.Context, collection, key string, value 
 	return s.inTurn(ctx, func() error { return s.Store.Write(ctx, collection, key, value, tags) })
 }
 
+// Amend implements storage.Store.
+func (s *boundedStore) Amend(ctx context.Context, collection, key string, tags []string, change func(old []byte) ([]byte, error)) error {
+	return s.inTurn(ctx, func() error { return s.Store.Amend(ctx, collection, key, tags, change) })
+}
+
 // Remove implements storage.Store.
 func (s *boundedStore) Remove(ctx context.Context, collection, key string) error {
 	return s.inTurn(ctx, func() error { return s.Store.Remove(ctx, collection, key) })

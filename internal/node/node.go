@@ -80,8 +80,12 @@ type Options struct {
 	Session rpc.SessionOptions
 	// CrashLimit is how many crash records an app keeps. If zero, 100.
 	CrashLimit int
-	// Turns, if not nil, are those of the apps' services; see rpc.MuxOptions.
-	Turns *rpc.Turns
+	// Service, if not nil, gives the options of the Mux of an app's service. Its log is
+	// that of the app.
+	Service func(app string) rpc.MuxOptions
+	// Token, if not nil, gives the token that the workers of an app are started with;
+	// see engine.Options.
+	Token func(ctx context.Context, app string) (typ, body string, err error)
 	// Log receives the life of apps. If nil, nothing is logged.
 	Log *slog.Logger
 }

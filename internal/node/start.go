@@ -81,7 +81,7 @@ func (a *App) launch(rel *release, t tell) (err error) {
 	undo = append(undo, func() error { return e.Stop(canceled()) })
 	a.adopt(rel, e)
 	undo = append(undo, func() error { a.current.Store(nil); return nil })
-	pub, err := a.n.o.Publisher.Open(a.ctx, a.name, engine.Service(a, rpc.MuxOptions{Log: a.log, Turns: a.n.o.Turns}))
+	pub, err := a.n.o.Publisher.Open(a.ctx, a.name, engine.Service(a, a.service()))
 	if err != nil {
 		return coded(err, idl.NodePublishFailed)
 	}
@@ -95,6 +95,24 @@ func (a *App) launch(rel *release, t tell) (err error) {
 	a.code.collect()
 	a.log.Info("app is running", "release", rel.number, "profile", rel.profileName)
 	return nil
+}
+
+// service are the options of the Mux of the app's service.
+func (a *App) service() rpc.MuxOptions {
+	var o rpc.MuxOptions
+	if a.n.o.Service != nil {
+		o = a.n.o.Service(a.name)
+	}
+	o.Log = a.log
+	return o
+}
+
+// token gives the token that workers are started with.
+func (a *App) token(ctx context.Context) (typ, body string, err error) {
+	if a.n.o.Token == nil {
+		return "", "", nil
+	}
+	return a.n.o.Token(ctx, a.name)
 }
 
 // adopt makes an engine the one that serves, and returns the one that did.
@@ -143,7 +161,8 @@ func (a *App) newEngine(rel *release) (*engine.Engine, error) {
 	}
 	a.engines++
 	return engine.New(engine.Options{
-		App: a.name, Release: strconv.Itoa(rel.number), Manifest: *rel.manifest,
+		Token: a.token,
+		App:   a.name, Release: strconv.Itoa(rel.number), Manifest: *rel.manifest,
 		Profile: *rel.profile, ProfileName: rel.profileName, Dir: rel.dir,
 		Endpoint: endpoint, Locator: a.n.o.Locator, Isolate: iso, Output: a.output(rel),
 		Crashed: a.n.crashed, Changed: a.wake, Listen: a.n.o.Listen, Session: a.n.o.Session, Log: a.n.log,

@@ -95,22 +95,29 @@ func (s *JetStream) read(ctx context.Context, collection, key string) ([]byte, e
 	if err := checkCall(ctx, collection, key, nil); err != nil {
 		return nil, err
 	}
+	value, _, err := s.get(ctx, kvKey(place{collection, key}))
+	return value, err
+}
+
+// get reads a key, and what a change of it has to build on.
+func (s *JetStream) get(ctx context.Context, k string) ([]byte, indexed, error) {
 	var last uint64
 	for {
-		e, err := s.kv.Get(ctx, kvKey(place{collection, key}))
+		e, err := s.kv.Get(ctx, k)
 		if err != nil {
-			return nil, err
+			return nil, indexed{}, err
 		}
 		r, err := parseRecord(e.Meta)
+		known := indexed{tags: r.tags, blob: r.blob, rev: e.Revision}
 		if err != nil || r.blob == "" {
-			return e.Value, err
+			return e.Value, known, err
 		}
 		if e.Revision == last {
-			return nil, fmt.Errorf("%w: its blob is gone", ErrDamaged)
+			return nil, known, fmt.Errorf("%w: its blob is gone", ErrDamaged)
 		}
 		value, err := s.readBlob(ctx, r)
 		if !errors.Is(err, jetstream.ErrNotFound) {
-			return value, err
+			return value, known, err
 		}
 		// The key was written again meanwhile and the old blob deleted; if it was
 		// not, the next round finds the same revision.
@@ -152,13 +159,9 @@ func (s *JetStream) write(ctx context.Context, collection, key string, value []b
 	if err := s.index.err(); err != nil {
 		return err
 	}
-	r := record{tags: tags}
-	if len(value) > inline {
-		r.blob, r.size = newBlobName(), int64(len(value))
-		if _, err := s.blobs.Put(ctx, r.blob, bytes.NewReader(value)); err != nil {
-			return err
-		}
-		value = nil
+	r, value, err := s.putLarge(ctx, tags, value)
+	if err != nil {
+		return err
 	}
 	replaced, sent, err := s.commit(ctx, place{collection, key}, r, value)
 	if err != nil && !sent {
@@ -179,29 +182,113 @@ func (s *JetStream) commit(ctx context.Context, p place, r record, value []byte)
 	defer unlock()
 	k := kvKey(p)
 	for old := s.index.current(p); ; {
-		next := record{tags: union(old.tags, r.tags), blob: r.blob, size: r.size}
-		meta, err := next.encode()
-		if err != nil {
-			return "", false, err
-		}
-		var rev uint64
-		if old.rev == 0 {
-			rev, err = s.kv.Create(ctx, k, value, jetstream.WriteOptions{Meta: meta})
-		} else {
-			rev, err = s.kv.Update(ctx, k, value, old.rev, jetstream.WriteOptions{Meta: meta})
-		}
+		sent, err := s.replace(ctx, p, old, r, value)
 		if err == nil {
-			s.index.wrote(p, indexed{tags: next.tags, blob: next.blob, rev: rev})
 			return old.blob, true, nil
 		}
-		if !errors.Is(err, jetstream.ErrExists) && !errors.Is(err, jetstream.ErrConflict) {
-			return "", true, err
+		if !isConflict(err) {
+			return "", sent, err
 		}
 		// Another process has written the key, and the index does not know yet.
 		if old, err = s.load(ctx, k); err != nil {
 			return "", false, err
 		}
 	}
+}
+
+// putLarge writes a value that does not fit beside its record as a blob. The value it
+// returns is what remains for the message.
+func (s *JetStream) putLarge(ctx context.Context, tags []string, value []byte) (record, []byte, error) {
+	r := record{tags: tags}
+	if len(value) <= inline {
+		return r, value, nil
+	}
+	r.blob, r.size = newBlobName(), int64(len(value))
+	_, err := s.blobs.Put(ctx, r.blob, bytes.NewReader(value))
+	return r, nil, err
+}
+
+// replace writes the message of a key in the place of what is known of it. Whoever
+// calls it has the key's turn.
+func (s *JetStream) replace(ctx context.Context, p place, old indexed, r record, value []byte) (sent bool, err error) {
+	next := record{tags: union(old.tags, r.tags), blob: r.blob, size: r.size}
+	meta, err := next.encode()
+	if err != nil {
+		return false, err
+	}
+	var rev uint64
+	if old.rev == 0 {
+		rev, err = s.kv.Create(ctx, kvKey(p), value, jetstream.WriteOptions{Meta: meta})
+	} else {
+		rev, err = s.kv.Update(ctx, kvKey(p), value, old.rev, jetstream.WriteOptions{Meta: meta})
+	}
+	if err != nil {
+		return true, err
+	}
+	s.index.wrote(p, indexed{tags: next.tags, blob: next.blob, rev: rev})
+	return true, nil
+}
+
+// isConflict reports that another process has written the key meanwhile.
+func isConflict(err error) bool {
+	return errors.Is(err, jetstream.ErrExists) || errors.Is(err, jetstream.ErrConflict)
+}
+
+// Amend implements Store.
+func (s *JetStream) Amend(ctx context.Context, collection, key string, tags []string, change func(old []byte) ([]byte, error)) error {
+	err := checkCall(ctx, collection, key, tags)
+	if err == nil {
+		err = s.amend(ctx, place{collection, key}, tags, change)
+	}
+	if err != nil {
+		return cannot("change", collection, key, cause(err))
+	}
+	return nil
+}
+
+func (s *JetStream) amend(ctx context.Context, p place, tags []string, change func(old []byte) ([]byte, error)) error {
+	if err := s.index.err(); err != nil {
+		return err
+	}
+	unlock, err := s.lock(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for {
+		if err = s.amendOnce(ctx, p, tags, change); !isConflict(err) {
+			return err
+		}
+	}
+}
+
+func (s *JetStream) amendOnce(ctx context.Context, p place, tags []string, change func(old []byte) ([]byte, error)) error {
+	was, old, err := s.get(ctx, kvKey(p)) // not by the index: it does not hold values
+	if err != nil && !errors.Is(err, jetstream.ErrNotFound) {
+		return err
+	}
+	if err == nil && was == nil {
+		was = []byte{} // it is there
+	}
+	value, err := change(was)
+	if err != nil || value == nil {
+		return err
+	}
+	if err := checkSize(value); err != nil {
+		return err
+	}
+	r, value, err := s.putLarge(ctx, tags, value)
+	if err != nil {
+		return err
+	}
+	sent, err := s.replace(ctx, p, old, r, value)
+	switch {
+	case err == nil:
+		s.deleteBlob(ctx, old.blob)
+	case !sent || isConflict(err):
+		s.deleteBlob(ctx, r.blob) // which nobody refers to
+	}
+	return err
 }
 
 // load reads the record of a key; if there is none, its revision is zero. One that

@@ -52,6 +52,33 @@ func (m *Memory) Write(ctx context.Context, collection, key string, value []byte
 	return nil
 }
 
+// Amend implements Store.
+func (m *Memory) Amend(ctx context.Context, collection, key string, tags []string, change func(old []byte) ([]byte, error)) error {
+	err := checkCall(ctx, collection, key, tags)
+	if err == nil {
+		err = m.amend(place{collection, key}, tags, change)
+	}
+	if err != nil {
+		return cannot("change", collection, key, err)
+	}
+	return nil
+}
+
+func (m *Memory) amend(p place, tags []string, change func(old []byte) ([]byte, error)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	value, err := change(bytes.Clone(m.values[p]))
+	if err != nil || value == nil {
+		return err
+	}
+	if err := checkSize(value); err != nil {
+		return err
+	}
+	m.values[p] = append([]byte{}, value...)
+	m.index.set(p, indexed{tags: union(m.index.records[p].tags, tags)})
+	return nil
+}
+
 // Remove implements Store.
 func (m *Memory) Remove(ctx context.Context, collection, key string) error {
 	if err := checkCall(ctx, collection, key, nil); err != nil {

@@ -21,6 +21,12 @@ type Store interface {
 	// Write sets the value of a key and adds tags to those it has. When the error
 	// is that of ctx, the value may have been written.
 	Write(ctx context.Context, collection, key string, value []byte, tags []string) error
+	// Amend replaces the value of a key by what change makes of it, and adds tags to
+	// those it has, so that no other write comes in between: change is called again
+	// if one did. It is given nil, not an empty value, if the key is missing, and may
+	// return nil for leaving everything as it is. Its error is returned, wrapped. It
+	// must not call the store.
+	Amend(ctx context.Context, collection, key string, tags []string, change func(old []byte) ([]byte, error)) error
 	// Remove deletes a key and its tags. A missing key is no error.
 	Remove(ctx context.Context, collection, key string) error
 	// Find returns the keys that have all the tags, sorted bytewise. The result is

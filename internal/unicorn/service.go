@@ -65,7 +65,7 @@ func (s service) put(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	}
 	ok, current, err := s.store.Put(ctx, a.path, a.value, a.version)
 	if err != nil {
-		return nil, coded(err)
+		return nil, Coded(err)
 	}
 	b := msgpack.AppendArray(make([]byte, 0, len(current.Value)+16), 2)
 	b = msgpack.AppendBool(b, ok)
@@ -88,7 +88,7 @@ func (s service) subscribe(ctx context.Context, c *rpc.Call, st *rpc.Stream) err
 	}
 	w, err := s.store.Subscribe(a.path)
 	if err != nil {
-		return coded(err)
+		return Coded(err)
 	}
 	defer w.Close()
 	return whileOpen(ctx, st, func(ctx context.Context) error {
@@ -111,14 +111,14 @@ func (s service) subscribeChildren(ctx context.Context, c *rpc.Call, st *rpc.Str
 	}
 	w, err := s.store.SubscribeChildren(a.path)
 	if err != nil {
-		return coded(err)
+		return Coded(err)
 	}
 	defer w.Close()
 	return whileOpen(ctx, st, func(ctx context.Context) error {
 		for {
 			children, err := w.Next(ctx)
 			if err != nil {
-				return coded(err)
+				return Coded(err)
 			}
 			if err := st.Send(ctx, idl.Write, children.args()); err != nil {
 				return err
@@ -139,14 +139,14 @@ func (s service) lock(ctx context.Context, c *rpc.Call, st *rpc.Stream) error {
 	return whileOpen(ctx, st, func(ctx context.Context) error {
 		h, err := s.store.Lock(ctx, a.path, a.value)
 		if err != nil {
-			return coded(err)
+			return Coded(err)
 		}
 		// The end of the channel is what releases, so that must not be cut short by it.
 		defer h.Release(context.WithoutCancel(ctx))
 		select {
 		case <-h.Acquired():
 		case <-h.Lost():
-			return coded(h.Err())
+			return Coded(h.Err())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -155,7 +155,7 @@ func (s service) lock(ctx context.Context, c *rpc.Call, st *rpc.Stream) error {
 		}
 		select {
 		case <-h.Lost():
-			return coded(h.Err())
+			return Coded(h.Err())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -191,7 +191,7 @@ var yes = msgpack.AppendBool(msgpack.AppendArray(nil, 1), true)
 // done answers an operation without a result.
 func done(err error) ([]byte, error) {
 	if err != nil {
-		return nil, coded(err)
+		return nil, Coded(err)
 	}
 	return yes, nil
 }
@@ -200,7 +200,7 @@ func done(err error) ([]byte, error) {
 // who are answered with the same.
 func oneVersioned(v Versioned, err error) ([]byte, error) {
 	if err != nil {
-		return nil, coded(err)
+		return nil, Coded(err)
 	}
 	if v.args == nil {
 		v = versioned(v.Value, v.Version)
@@ -239,9 +239,9 @@ var codes = []struct {
 	{ErrBadValue, idl.CategoryDispatch, idl.DispatchBadArgs},
 }
 
-// coded gives an error its code on the wire. The text repeats the code, as in the
+// Coded gives an error its code on the wire. The text repeats the code, as in the
 // original, whose users see the text only.
-func coded(err error) error {
+func Coded(err error) error {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

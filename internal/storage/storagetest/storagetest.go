@@ -38,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"ReadersSeeWholeValues", wholeValues},
 		{"WritersOfManyKeys", writersOfManyKeys},
 		{"FindSeesWrites", findSeesWrites},
+		{"Amend", amend},
+		{"AmendersOfOneKey", amendersOfOneKey},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
@@ -75,6 +77,68 @@ func wantKeys(t *testing.T, s storage.Store, collection string, tags []string, w
 	} else if got == nil || !slices.Equal(got, want) {
 		t.Errorf("find in %s by %q gives %#v, want %q", collection, tags, got, want)
 	}
+}
+
+func amend(t *testing.T, s storage.Store) {
+	refused := errors.New("refused")
+	for _, step := range []struct {
+		name string
+		old  []byte // what change has to be given
+		next []byte
+		err  error
+	}{
+		{"nothing there, and nothing wanted", nil, nil, nil},
+		{"made", nil, []byte("a"), nil},
+		{"changed", []byte("a"), []byte("b"), nil},
+		{"left", []byte("b"), nil, nil},
+		{"refused", []byte("b"), []byte("c"), refused},
+		{"emptied", []byte("b"), []byte{}, nil},
+		{"large", []byte{}, bytes.Repeat([]byte("x"), 200<<10), nil},
+		{"small again", bytes.Repeat([]byte("x"), 200<<10), []byte("d"), nil},
+		{"too large", []byte("d"), make([]byte, storage.MaxValue+1), storage.ErrTooLarge},
+	} {
+		err := s.Amend(t.Context(), "c", "k", []string{"t"}, func(old []byte) ([]byte, error) {
+			if (old == nil) != (step.old == nil) || !bytes.Equal(old, step.old) {
+				t.Errorf("%s: the old value is %.20q, want %.20q", step.name, old, step.old)
+			}
+			if errors.Is(step.err, refused) {
+				return step.next, step.err
+			}
+			return step.next, nil
+		})
+		if !errors.Is(err, step.err) {
+			t.Errorf("%s: %v, want %v", step.name, err, step.err)
+		}
+	}
+	wantValue(t, s, "c", "k", "d")
+	wantKeys(t, s, "c", []string{"t"}, "k")
+	write(t, s, "c", "k", "e", "u")
+	if err := s.Amend(t.Context(), "c", "k", []string{"v"}, func([]byte) ([]byte, error) { return []byte("f"), nil }); err != nil {
+		t.Error(err)
+	}
+	wantKeys(t, s, "c", []string{"t", "u", "v"}, "k")
+	if err := s.Amend(t.Context(), "", "k", nil, nil); !errors.Is(err, storage.ErrBadName) {
+		t.Errorf("amend without a collection: %v", err)
+	}
+}
+
+// No change of a value is lost, whoever makes others at the same time.
+func amendersOfOneKey(t *testing.T, s storage.Store) {
+	const writers, each = 8, 20
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for range each {
+				if err := s.Amend(t.Context(), "c", "k", nil, func(old []byte) ([]byte, error) {
+					return append(bytes.Clone(old), '+'), nil
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	wantValue(t, s, "c", "k", strings.Repeat("+", writers*each))
 }
 
 func remove(t *testing.T, s storage.Store, collection, key string) {
