@@ -27,7 +27,7 @@ var levels = [][]string{
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
 	{"internal/relay", "internal/v011", "internal/auth"},
 	{"internal/unicat", "internal/echo", "internal/cache", "internal/chrono", "internal/uniresis", "internal/urlfetch", "internal/metrics", "internal/logging/filter"},
-	{".", "internal/host", "internal/rpc/rpctest", "internal/engine/enginetest", "internal/storage", "internal/unicorn", "internal/logging", "internal/locator", "internal/admin", "internal/engine"},
+	{".", "internal/host", "internal/rpc/rpctest", "internal/engine/enginetest", "internal/storage", "internal/unicorn", "internal/logging", "internal/locator", "internal/cluster", "internal/admin", "internal/engine"},
 	{"worker", "internal/node", "internal/storage/storagetest", "internal/unicorn/unicorntest", "internal/standin", "internal/clientgen", "internal/tool"},
 	{"internal/daemon", "cocainetest"},
 	{"internal/cli"},

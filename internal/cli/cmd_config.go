@@ -86,7 +86,7 @@ func (a *app) cmdConfigExplain() *cobra.Command {
 				}
 				if !a.asJSON() {
 					return a.screen.result(fmt.Sprintf("%s = %s\n  from      %s\n  default   %s\n  variable  %s\n\n%s\n",
-						s.Key, s.Value, s.Origin, s.Default, s.Env, s.Doc))
+						s.Key, s.Value, s.Origin, dash(s.Default), dash(s.Env), s.Doc))
 				}
 				settings = []config.Setting{s}
 			}

@@ -37,12 +37,14 @@ type Config struct {
 	// something is done.
 	Authentication Authentication
 	Authorizations Authorizations
+	Cluster        Cluster
 	// Services are those that run because they are named here, by name.
 	Services map[string]Service
 
 	defaults map[string]string // what Settings shows as default, by key
 	origins  map[string]Origin // by key; absent means default
 	notes    []Note            // about a file of the original runtime
+	written  map[string]string // services as TOML, by the key of their setting
 }
 
 // Network says where services listen and what is told to clients.

@@ -46,7 +46,7 @@ func load(t *testing.T, path string, h config.Host, overrides map[string]string)
 
 // plain is a configuration without its memory of where it came from.
 func plain(c *config.Config) config.Config {
-	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node, Authentication: c.Authentication, Authorizations: c.Authorizations, Services: c.Services}
+	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node, Cluster: c.Cluster, Authentication: c.Authentication, Authorizations: c.Authorizations, Services: c.Services}
 }
 
 func TestDefault(t *testing.T) {
@@ -56,6 +56,7 @@ func TestDefault(t *testing.T) {
 		Limits:  config.Limits{Frame: 64 << 20, Buffer: 4 << 20, Memory: 1 << 30, Stall: 30 * time.Second, Channels: 131072, Calls: 256, Connections: 65536},
 		Logging: config.Logging{Severity: "info", Format: "text", StoreBytes: 64 << 20, StoreAge: 7 * 24 * time.Hour},
 		Node:    config.Node{Runlist: "default", Grace: 30 * time.Second},
+		Cluster: config.Cluster{Type: "none", Gateway: "adhoc", Interval: 5 * time.Second, Group: "239.0.100.53", Port: 10053, Hops: 1},
 
 		Authentication: config.Authentication{Type: "promiscuous", Workers: map[string]uint64{}},
 		Authorizations: config.Authorizations{Storage: "disabled", Unicorn: "disabled", Event: "disabled"},
@@ -128,6 +129,18 @@ storage = "storage"
 unicorn = { type = "unicorn" }
 [authorizations.event]
 type = "event"
+[cluster]
+type = "multicast"
+gateway = "none"
+name = "blue"
+restrict = ["admin", "node"]
+interval = "2s"
+nodes = ["10.0.0.2:10053", "u-1=box:10054", "fe80::1:10055"]
+group = "ff02::1"
+port = 10054
+interface = 3
+loopback = true
+hops = 4
 `
 
 func TestFileSetsEverything(t *testing.T) {
@@ -141,6 +154,9 @@ func TestFileSetsEverything(t *testing.T) {
 		Logging: config.Logging{Severity: "debug", Format: "json", StoreBytes: 1 << 30, StoreAge: 36 * time.Hour},
 		State:   config.State{URL: "nats://ann:secret@a:4222,tls://b"},
 		Node:    config.Node{Runlist: "other"},
+		Cluster: config.Cluster{Type: "multicast", Gateway: "none", Name: "blue", Restrict: []string{"admin", "node"}, Interval: 2 * time.Second,
+			Nodes: []config.ClusterNode{{Address: "10.0.0.2:10053"}, {UUID: "u-1", Address: "box:10054"}, {Address: "[fe80::1]:10055"}},
+			Group: "ff02::1", Port: 10054, Interface: "3", Loopback: true, Hops: 4},
 
 		Authentication: config.Authentication{Type: "promiscuous", Workers: map[string]uint64{"hello": 1001}},
 		Authorizations: config.Authorizations{Storage: "storage", Unicorn: "unicorn", Event: "event"},

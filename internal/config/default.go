@@ -81,9 +81,11 @@ func Default(h Host) *Config {
 			Unicorn: Disabled,
 			Event:   Disabled,
 		},
+		Cluster:  defaultCluster(),
 		Services: map[string]Service{},
 		defaults: make(map[string]string),
 		origins:  make(map[string]Origin),
+		written:  make(map[string]string),
 	}
 	for _, s := range settings() {
 		c.defaults[s.key] = s.show(c)

@@ -44,21 +44,21 @@ func (o Origin) String() string {
 // Setting is one setting of a configuration, explained.
 type Setting struct {
 	Key     string // such as "network.port"
-	Env     string // the environment variable that sets it
+	Env     string // the environment variable that sets it; "" of a service
 	Doc     string // what it means, in lines
 	Value   string // as TOML; passwords in it are hidden
-	Default string // as TOML
+	Default string // as TOML; "" of a service
 	Origin  Origin
 }
 
 // Settings returns every setting, sections together, in the order of the
-// documentation.
+// documentation, and behind them the services that the configuration names.
 func (c *Config) Settings() []Setting {
 	var out []Setting
 	for _, s := range settings() {
 		out = append(out, c.explain(s))
 	}
-	return out
+	return append(out, c.services()...)
 }
 
 // Setting returns the setting of that key.
@@ -69,6 +69,12 @@ func (c *Config) Setting(key string) (Setting, error) {
 			return c.explain(s), nil
 		}
 		known = append(known, s.key)
+	}
+	for _, s := range c.services() {
+		if s.Key == key {
+			return s, nil
+		}
+		known = append(known, s.Key)
 	}
 	err := fmt.Errorf("cannot explain %q: no such setting", key)
 	if near := document.Suggest(key, known); near != "" {

@@ -39,6 +39,7 @@ func originalSettings(version int) map[string]string {
 		"authorizations.unicorn.type": "authorizations.unicorn",
 		"authorizations.event.type":   "authorizations.event",
 	}
+	maps.Copy(keys, originalCluster(version))
 	if version == 2 {
 		maps.Copy(keys, map[string]string{
 			"locator.endpoint":            "network.endpoint",
@@ -72,10 +73,8 @@ func originalReasons() map[string]string {
 		"paths.plugins":    "there are no plugins: what they did is built in, or is not there",
 		"network":          "this runtime does not know it",
 		"network.pool":     "the number of threads is not a setting",
-		"network.gateway":  "nodes are not connected this way",
-		"network.group":    "nodes are not connected this way",
-		"services":         "not taken over: services that do not always run are named in server.toml (docs/CONFIG.md, Services)",
-		"services.locator": "nodes are not connected this way",
+		"services":         "there is no service of this type",
+		"services.locator": "the service takes no such argument",
 		"services.logging": "the service takes no such argument",
 		"services.node":    "the service takes no such argument",
 		"services.storage": "the service takes no such argument",
@@ -137,6 +136,7 @@ func (l *loader) readOriginal(file string, text []byte) error {
 	}
 	l.places = make(map[string]place)
 	o.walk(root, nil)
+	o.finishCluster()
 	slices.SortStableFunc(l.config.notes, func(a, b Note) int {
 		return cmp.Or(cmp.Compare(a.Position.Line, b.Position.Line), cmp.Compare(a.Position.Column, b.Position.Column))
 	})
@@ -156,11 +156,13 @@ func (o *original) walk(t *document.Table, path []string) {
 		switch {
 		case dotted == "network.pinned" && o.settings[dotted] != "":
 			o.pinned(t)
+		case o.cluster(t, key, dotted):
 		case o.settings[dotted] != "":
 			o.take(t, key, o.settings[dotted], t.Values()[key])
 		case silentOriginal(at):
 		case dotted == "storages.core":
 			o.storage(t, key)
+		case len(at) == 2 && at[0] == "services" && o.service(t, key):
 		case o.leads(dotted):
 			if inner := t.Table(key); inner != nil {
 				o.walk(inner, at)
@@ -174,7 +176,7 @@ func (o *original) walk(t *document.Table, path []string) {
 // leads reports whether there are keys with a meaning below one.
 func (o *original) leads(dotted string) bool {
 	switch dotted {
-	case "services.locator", "services.logging", "services.storage", "services.unicorn",
+	case "services", "services.locator", "services.logging", "services.storage", "services.unicorn",
 		"services.locator.args", "services.logging.args", "services.storage.args", "services.unicorn.args", "storages",
 		"authorizations.storage.args", "authorizations.unicorn.args", "authorizations.event.args":
 		return true

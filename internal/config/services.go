@@ -154,6 +154,7 @@ func (l *loader) readServices(root *document.Table) {
 		}
 		if t := all.Table(name); t != nil {
 			l.readService(name, t)
+			l.config.served(name, t.Values(), Origin{Layer: File, Name: l.doc.File(), Position: all.Position(name)})
 		}
 	}
 }

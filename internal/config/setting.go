@@ -44,7 +44,7 @@ const envPrefix = "COCAINE_"
 
 // settings returns the table, sections in order.
 func settings() []*setting {
-	return []*setting{
+	return append([]*setting{
 		text("network.endpoint", address, func(c *Config) *string { return &c.Network.Endpoint },
 			"IP address that every service listens on. An address that other machines",
 			"can reach is refused unless insecure is set."),
@@ -127,7 +127,7 @@ func settings() []*setting {
 		text("authorizations.event", typeOf(Disabled, "event"), func(c *Config) *string { return &c.Authorizations.Event },
 			"Who may start and stop apps: event for those whose list of methods says so,",
 			"disabled for everybody."),
-	}
+	}, clusterSettings()...)
 }
 
 // maxCount bounds counts that have no natural limit.

@@ -48,7 +48,7 @@ func (b *backend) Status(ctx context.Context) (map[string]any, error) {
 	}
 	return map[string]any{
 		"node": d.id, "version": d.o.Version, "uptime": int64(time.Since(d.born).Seconds()),
-		"locator": d.Addr().String(), "services": services, "apps": apps,
+		"locator": d.Addr().String(), "services": services, "apps": apps, "nodes": d.nodes(),
 		"state": d.conf.Paths.State, "go": runtime.Version(), "limits": d.limits(),
 	}, nil
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/cocaine/cocaine-go/internal/admin"
 	"github.com/cocaine/cocaine-go/internal/auth"
+	"github.com/cocaine/cocaine-go/internal/cluster"
 	"github.com/cocaine/cocaine-go/internal/config"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/isolate"
@@ -58,12 +59,14 @@ type Daemon struct {
 	unicorn  *unicorn.JetStream
 	records  *logging.Store
 	locator  *locator.Locator
+	links    *cluster.Links // nil unless there is a cluster and a gateway to it
 	iso      *process.Isolate
 	node     *node.Node
 	services []*service
 	starters []func(ctx context.Context) error // called when the services are resolvable
 
-	directory *v011.Directory // of the services for clients of v0.11
+	multicast *cluster.Multicast // nil unless nodes are found this way
+	directory *v011.Directory    // of the services for clients of v0.11
 
 	ready atomic.Bool // Start has come to its end
 
@@ -144,8 +147,10 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	if d.id, err = d.identity(); err != nil {
 		return err
 	}
-	if d.locator, err = locator.Open(ctx, locator.Options{UUID: d.id, Storage: d.store,
-		Hostname: d.conf.Network.Hostname, Log: d.log}); err != nil {
+	if err := d.newLinks(); err != nil {
+		return err
+	}
+	if d.locator, err = locator.Open(ctx, d.locatorOptions()); err != nil {
 		return err
 	}
 	d.onStop("locator", func(context.Context) error { d.directory.Close(); d.locator.Close(); return nil })
@@ -173,6 +178,8 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	if err := d.newExtras(); err != nil { // they may use unicorn
 		return err
 	}
+	d.starters = append(d.starters, d.joinCluster)
+	d.onStop("cluster", d.leaveCluster) // once the apps, which may need other nodes, have ended
 	d.onStop("apps", d.stopApps)
 	return nil
 }

@@ -69,6 +69,15 @@ func (t *Table) Only(known ...string) {
 	}
 }
 
+// Without returns the table as if it did not have the keys.
+func (t *Table) Without(keys ...string) *Table {
+	values := maps.Clone(t.values)
+	for _, key := range keys {
+		delete(values, key)
+	}
+	return &Table{doc: t.doc, path: t.path, values: values}
+}
+
 // Position returns where the value under key stands, or zero when that is not
 // known.
 func (t *Table) Position(key string) Position {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 )
 
@@ -180,12 +181,15 @@ func (r *Registration) Remove() {
 }
 
 // Resolve finds a service by its name, or by the name of a routing group and a
-// seed; without a seed a group chooses at random, by weight. The failure is
-// [ErrNotAvailable].
+// seed; without a seed a group chooses at random, by weight. What is on this node
+// comes before what the gateway has. The failure is [ErrNotAvailable].
 func (l *Locator) Resolve(name, seed string) (Service, error) {
-	e, err := l.resolve([]byte(name), []byte(seed))
+	e, remote, err := l.find([]byte(name), []byte(seed))
 	if err != nil {
 		return Service{}, err
+	}
+	if e == nil {
+		return decodeService(name, remote)
 	}
 	s := e.service
 	s.Endpoints = slices.Clone(e.dial)
@@ -193,20 +197,62 @@ func (l *Locator) Resolve(name, seed string) (Service, error) {
 }
 
 // resolve is the hot path: no allocation unless it fails.
-func (l *Locator) resolve(name, seed []byte) (*entry, error) {
+func (l *Locator) resolve(name, seed []byte) (info []byte, err error) {
+	e, remote, err := l.find(name, seed)
+	if e != nil {
+		return e.info, nil
+	}
+	return remote, err
+}
+
+// find looks a name up: a service of this node is an entry, any other what is said
+// of it.
+func (l *Locator) find(name, seed []byte) (*entry, []byte, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if g := l.groups[string(name)]; g != nil {
 		choice := g.choose(seed)
 		if e := l.services[choice]; e != nil {
-			return e, nil
+			return e, nil, nil
 		}
-		return nil, fmt.Errorf("cannot resolve group %q, routed to %q: %w", name, choice, ErrNotAvailable)
+		if remote := l.elsewhere([]byte(choice)); remote != nil {
+			return nil, remote, nil
+		}
+		return nil, nil, fmt.Errorf("cannot resolve group %q, routed to %q: %w", name, choice, ErrNotAvailable)
 	}
 	if e := l.services[string(name)]; e != nil {
-		return e, nil
+		return e, nil, nil
 	}
-	return nil, fmt.Errorf("cannot resolve service %.100q: %w", name, ErrNotAvailable)
+	if remote := l.elsewhere(name); remote != nil {
+		return nil, remote, nil
+	}
+	return nil, nil, fmt.Errorf("cannot resolve service %.100q: %w", name, ErrNotAvailable)
+}
+
+// elsewhere is what is said of a service of another node, nil if there is none.
+func (l *Locator) elsewhere(name []byte) []byte {
+	if l.gateway == nil {
+		return nil
+	}
+	return l.gateway.Choose(name)
+}
+
+// decodeService reads [[endpoint...], version, graph].
+func decodeService(name string, info []byte) (Service, error) {
+	r := msgpack.NewReader(info)
+	if n := r.Array(); n != 3 && r.Err() == nil {
+		return Service{}, fmt.Errorf("cannot resolve service %.100q: the gateway knows %d things of it, want 3", name, n)
+	}
+	s := Service{Name: name}
+	var err error
+	if s.Endpoints, err = idl.ReadEndpoints(&r, maxEndpoints); err == nil {
+		s.Version, s.Graph = int(r.Int()), slices.Clone(r.Raw())
+		err = r.Err()
+	}
+	if err != nil {
+		return Service{}, fmt.Errorf("cannot resolve service %.100q: %w", name, err)
+	}
+	return s, nil
 }
 
 func newEntry(r *Registration, s Service, external bool, host []netip.Addr) *entry {
@@ -220,12 +266,7 @@ func newEntry(r *Registration, s Service, external bool, host []netip.Addr) *ent
 // appendInfo appends [[[address, port]...], version, graph].
 func appendInfo(b []byte, endpoints []netip.AddrPort, version int, graph []byte) []byte {
 	b = msgpack.AppendArray(b, 3)
-	b = msgpack.AppendArray(b, len(endpoints))
-	for _, ep := range endpoints {
-		b = msgpack.AppendArray(b, 2)
-		b = msgpack.AppendString(b, ep.Addr().String())
-		b = msgpack.AppendUint(b, uint64(ep.Port()))
-	}
+	b = idl.AppendEndpoints(b, endpoints)
 	b = msgpack.AppendInt(b, int64(version))
 	if graph == nil {
 		return msgpack.AppendMap(b, 0)

@@ -26,6 +26,17 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
+// Gateway knows the services of other nodes. Its methods may be called from any
+// goroutine, do not block and do not call the locator.
+type Gateway interface {
+	// Choose picks one of the nodes that have a service, and gives what it says of
+	// it: [[endpoint...], version, graph], encoded. It is nil if there is none.
+	Choose(service []byte) (info []byte)
+	// Nodes are those that this one is linked to, with the addresses of their
+	// locators. The zero address is that of a node which is not connected.
+	Nodes() map[string]netip.AddrPort
+}
+
 // Options configure a Locator. Only UUID is required.
 type Options struct {
 	// UUID identifies the node to its peers. It should stay the same from one
@@ -50,6 +61,9 @@ type Options struct {
 	// Extra travels with every announcement, for the gateways of the peers.
 	Extra map[string]any
 
+	// Gateway knows the services of other nodes. If nil there are none.
+	Gateway Gateway
+
 	// Hostname stands in for the unspecified address (0.0.0.0 or ::) in the
 	// endpoints of services that listen on it. If empty, the machine's name.
 	Hostname string
@@ -69,6 +83,7 @@ type Locator struct {
 	extra    []byte              // Options.Extra, encoded
 	silent   map[string]struct{} // names that are never announced
 	storage  Storage
+	gateway  Gateway // nil without
 	host     host
 	log      *slog.Logger
 
@@ -111,6 +126,7 @@ func Open(ctx context.Context, o Options) (*Locator, error) {
 		extra:      extra,
 		silent:     silentNames(o),
 		storage:    o.Storage,
+		gateway:    o.Gateway,
 		host:       newHost(o),
 		log:        o.Log,
 		refreshing: make(chan struct{}, 1),

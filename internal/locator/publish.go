@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/netip"
 	"slices"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
@@ -109,7 +108,7 @@ func decodePublish(args []byte) (Service, error) {
 	n := r.Array()
 	s := Service{Name: r.String()}
 	var err error
-	if s.Endpoints, err = readEndpoints(&r); err != nil {
+	if s.Endpoints, err = idl.ReadEndpoints(&r, maxEndpoints); err != nil {
 		return Service{}, err
 	}
 	if n > 2 {
@@ -119,32 +118,6 @@ func decodePublish(args []byte) (Service, error) {
 		return Service{}, err
 	}
 	return s, r.Err()
-}
-
-func readEndpoints(r *msgpack.Reader) ([]netip.AddrPort, error) {
-	n := r.Array()
-	if n > maxEndpoints {
-		return nil, fmt.Errorf("%d endpoints, the limit is %d", n, maxEndpoints)
-	}
-	eps := make([]netip.AddrPort, 0, n)
-	for range n {
-		if m := r.Array(); m != 2 && r.Err() == nil {
-			return nil, fmt.Errorf("endpoint of %d elements, want address and port", m)
-		}
-		text, port := r.Bytes(), r.Uint()
-		if err := r.Err(); err != nil {
-			return nil, err
-		}
-		addr, err := netip.ParseAddr(string(text))
-		if err != nil {
-			return nil, fmt.Errorf("%.64q is no numeric address", text)
-		}
-		if port > math.MaxUint16 {
-			return nil, fmt.Errorf("%d is no port", port)
-		}
-		eps = append(eps, netip.AddrPortFrom(addr, uint16(port)))
-	}
-	return eps, r.Err()
 }
 
 // readInfo reads [version, graph]. The graph is encoded anew: a publisher may

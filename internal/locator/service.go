@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/cocaine/cocaine-go/internal/hpack"
@@ -23,8 +26,7 @@ func (l *Locator) Mux(o rpc.MuxOptions) *rpc.Mux {
 	m := rpc.NewMux(idl.Locator, o)
 	m.Inline("resolve", l.serveResolve)
 	m.Inline("uuid", constant(msgpack.AppendString(msgpack.AppendArray(nil, 1), l.uuid)))
-	// Links to other nodes come with clustering; until then there are none.
-	m.Inline("cluster", constant(msgpack.AppendMap(msgpack.AppendArray(nil, 1), 0)))
+	m.Inline("cluster", l.serveCluster)
 	m.Unary("refresh", l.serveRefresh)
 	m.Stream("connect", l.serveConnect)
 	m.Stream("routing", l.serveRouting)
@@ -47,11 +49,31 @@ func (l *Locator) serveResolve(_ context.Context, c *rpc.Call) ([]byte, error) {
 	if err := r.Err(); err != nil {
 		return nil, rpc.BadArgs(c, err)
 	}
-	e, err := l.resolve(name, seed)
+	info, err := l.resolve(name, seed)
 	if err != nil {
 		return nil, coded(err)
 	}
-	return e.info, nil
+	return info, nil
+}
+
+// notConnected is what the original tells of a node that it is still dialling.
+var notConnected = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+
+// serveCluster tells which nodes this one is linked to: [{uuid: endpoint}].
+func (l *Locator) serveCluster(context.Context, *rpc.Call) ([]byte, error) {
+	var nodes map[string]netip.AddrPort
+	if l.gateway != nil {
+		nodes = l.gateway.Nodes()
+	}
+	b := msgpack.AppendMap(msgpack.AppendArray(nil, 1), len(nodes))
+	for _, uuid := range slices.Sorted(maps.Keys(nodes)) {
+		at := nodes[uuid]
+		if !at.IsValid() {
+			at = notConnected
+		}
+		b = idl.AppendEndpoint(msgpack.AppendString(b, uuid), at)
+	}
+	return b, nil
 }
 
 func (l *Locator) serveRefresh(ctx context.Context, c *rpc.Call) ([]byte, error) {
