@@ -51,6 +51,9 @@ func appendMsgpack(dst []byte, v any) ([]byte, error) {
 			return out, nil
 		}
 	}
+	if err := encodable(v); err != nil {
+		return dst, err
+	}
 	e := encoders.Get().(*encoder)
 	defer encoders.Put(e)
 	return e.append(dst, v)
