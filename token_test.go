@@ -18,7 +18,7 @@ import (
 // for none, and refuses the list to those who are not "Bearer good".
 func guarded() (*rpc.Mux, <-chan string) {
 	seen := make(chan string, 100)
-	m := rpc.NewMux(idl.NodeService, rpc.MuxOptions{Authorize: func(c *rpc.Call) error {
+	m := rpc.NewMux(idl.NodeService, rpc.MuxOptions{Authorize: func(_ context.Context, c *rpc.Call) error {
 		v, ok := hpack.Lookup(c.Headers, "authorization")
 		if !ok {
 			v = "-"
@@ -126,7 +126,7 @@ func TestTokenSource(t *testing.T) {
 // The locator is a service like others: the client's token goes to it, too.
 func TestTokenForTheLocator(t *testing.T) {
 	seen := make(chan string, 10)
-	m := rpc.NewMux(idl.Locator, rpc.MuxOptions{Authorize: func(c *rpc.Call) error {
+	m := rpc.NewMux(idl.Locator, rpc.MuxOptions{Authorize: func(_ context.Context, c *rpc.Call) error {
 		v, _ := hpack.Lookup(c.Headers, "authorization")
 		seen <- v
 		return cocaine.Errorf(idl.CategorySecurity, idl.SecurityDenied, "")

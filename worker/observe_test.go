@@ -232,7 +232,7 @@ func TestLogAttrsOfARequest(t *testing.T) {
 func TestTokenOfTheEnvironment(t *testing.T) {
 	r := standin.New(t)
 	seen := make(chan string, 10)
-	m := rpc.NewMux(idl.NodeService, rpc.MuxOptions{Authorize: func(c *rpc.Call) error {
+	m := rpc.NewMux(idl.NodeService, rpc.MuxOptions{Authorize: func(_ context.Context, c *rpc.Call) error {
 		v, _ := hpack.Lookup(c.Headers, "authorization")
 		seen <- v
 		return nil
