@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/cocaine/cocaine-go/internal/codec"
+	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // Get calls a method and returns the value it answers with. Of a method that
@@ -15,16 +16,37 @@ import (
 // Several result values come as one array: T is then a slice, or a struct that
 // takes them by position.
 func Get[T any](ctx context.Context, s *Service, method string, args ...any) (T, error) {
-	var v T
-	m, _, err := s.once(ctx, method, args)
-	if err != nil {
-		return v, err
-	}
-	if err := m.decode(&v); err != nil {
-		var zero T
-		return zero, s.failed(method, err)
+	var v, zero T
+	if err := s.get(ctx, method, args, &v); err != nil {
+		return zero, err
 	}
 	return v, nil
+}
+
+func (s *Service) get(ctx context.Context, method string, args []any, v any) error {
+	if err := s.check(ctx, method); err != nil {
+		return s.refused(ctx, &opening{method: method}, err)
+	}
+	u := s.newUnary(rpc.WantFirst)
+	defer u.free()
+	if err := u.encode(args); err != nil {
+		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
+	}
+	answer, err := s.ask(ctx, u, method)
+	m := Message{Args: answer}
+	switch err {
+	case nil:
+	case errNotUnary:
+		if m, _, err = s.once(ctx, method, args); err != nil {
+			return err
+		}
+	default:
+		return err
+	}
+	if err := m.decode(v); err != nil {
+		return s.failed(method, err)
+	}
+	return nil
 }
 
 // once calls a method and returns the first message it answers with, and where it
@@ -56,6 +78,17 @@ func (s *Service) call(ctx context.Context, method string, args []any, f func(*S
 // dropped. Of a method that never answers it returns once the call is sent; the
 // client's Close sees to it that it has left.
 func Exec(ctx context.Context, s *Service, method string, args ...any) error {
+	if err := s.check(ctx, method); err != nil {
+		return s.refused(ctx, &opening{method: method}, err)
+	}
+	u := s.newUnary(rpc.WantEnd)
+	defer u.free()
+	if err := u.encode(args); err != nil {
+		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
+	}
+	if _, err := s.ask(ctx, u, method); err != errNotUnary {
+		return err
+	}
 	return s.call(ctx, method, args, func(st *Stream) error {
 		if st.method.mute() {
 			return nil

@@ -75,6 +75,8 @@ type Client struct {
 	sessions rpc.Stats   // of all connections
 	closed   atomic.Bool // set under mu
 
+	unaries sync.Pool // of *unary
+
 	mu       sync.Mutex
 	services map[string]*connector
 }

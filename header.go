@@ -28,9 +28,10 @@ func (h Headers) Get(name string) string {
 // deadlines and content types.
 const enqueueMethod = "enqueue"
 
-// headers gives those of one call: the handle's own, then what the context says.
-func (o *CallOptions) headers(ctx context.Context, method string) []Header {
-	hs := o.Headers[:len(o.Headers):len(o.Headers)]
+// headers appends those of one call to room, which has none: the handle's own, then
+// what the context says.
+func (o *CallOptions) headers(room []Header, ctx context.Context, method string) []Header {
+	hs := append(room, o.Headers...)
 	if method == enqueueMethod {
 		if o.ContentType != "" {
 			hs = append(hs, Header{Name: contentTypeHeader, Value: o.ContentType})

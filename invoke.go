@@ -2,10 +2,9 @@ package cocaine
 
 import (
 	"context"
-	"io"
 
 	"github.com/cocaine/cocaine-go/internal/codec"
-	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // Enqueue starts an event of an app and returns the stream of chunks, open in both
@@ -38,43 +37,21 @@ func (s *Service) invoke(ctx context.Context, event string, in, out any) error {
 	if err != nil {
 		return s.refusedEvent(ctx, event, &kindError{err, ErrBadArgument})
 	}
-	args, chunk := codec.NewBuffer(), codec.NewBuffer()
-	defer args.Free()
-	defer chunk.Free()
-	o := opening{method: enqueueMethod, hangUp: true}
-	if o.chunk, chunk.B, err = format.EncodeChunk(chunk.B, in); err != nil {
-		return s.refusedEvent(ctx, event, &kindError{err, ErrBadArgument})
+	u := s.newUnary(rpc.WantOnly)
+	defer u.free()
+	if err := u.encodeEvent(event, format, in); err != nil {
+		return s.refusedEvent(ctx, event, err)
 	}
-	args.B = msgpack.AppendString(msgpack.AppendArray(args.B, 1), event)
-	o.args = args.B
-	return s.do(ctx, &o, func(st *Stream) error {
-		answer, err := st.only(ctx)
-		if err != nil {
-			return err
-		}
-		if err := format.Decode(answer, out); err != nil {
-			return &kindError{err, ErrBadAnswer}
-		}
-		return nil
-	})
-}
-
-// only receives the one chunk of an answer, and its end.
-func (s *Stream) only(ctx context.Context) ([]byte, error) {
-	m, err := s.Recv(ctx)
+	args, err := s.ask(ctx, u, enqueueMethod)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	chunk, err := codec.Chunk(m.Args)
+	chunk, err := codec.Chunk(args)
+	if err == nil {
+		err = format.Decode(chunk, out)
+	}
 	if err != nil {
-		return nil, &kindError{err, ErrBadAnswer}
+		return &kindError{err, ErrBadAnswer}
 	}
-	switch _, err := s.Recv(ctx); err {
-	case io.EOF:
-		return chunk, nil
-	case nil:
-		return nil, errManyChunks
-	default:
-		return nil, err
-	}
+	return nil
 }

@@ -31,6 +31,10 @@ type method struct {
 	write, close, fail           uint64
 	hasLeave                     bool
 	leave                        uint64
+
+	// unary says that a call may say everything at once: the caller's half is a
+	// stream of chunks, or there is none, and there is an answer.
+	unary bool
 }
 
 func newLink(s *rpc.Session, endpoint string, r *Resolution) *link {
@@ -46,6 +50,7 @@ func newLink(s *rpc.Session, endpoint string, r *Resolution) *link {
 
 func newMethod(id uint64, e idl.GraphEntry) *method {
 	m := &method{id: id, name: e.Name, send: e.Tx, recv: e.Rx}
+	m.unary = m.recv != nil && len(m.recv.Messages) > 0 && (m.send == nil || len(m.send.Messages) == 0 || rpc.IsChunks(m.send))
 	if m.send == nil {
 		return m
 	}

@@ -63,14 +63,14 @@ type observation struct {
 }
 
 // observe starts to observe a call, if anybody wants to hear of it.
-func (s *Service) observe(ctx context.Context, o *opening) *observation {
+func (s *Service) observe(ctx context.Context, method string, args, chunk []byte) *observation {
 	if s.conn.client.opts.Observer == nil {
 		return nil
 	}
-	w := &observation{ctx: ctx, info: CallInfo{Service: s.conn.name, Method: o.method, Start: time.Now()}}
-	w.sent.Store(int64(len(o.args) + len(o.chunk)))
-	if o.method == enqueueMethod {
-		r := msgpack.NewReader(o.args)
+	w := &observation{ctx: ctx, info: CallInfo{Service: s.conn.name, Method: method, Start: time.Now()}}
+	w.sent.Store(int64(len(args) + len(chunk)))
+	if method == enqueueMethod {
+		r := msgpack.NewReader(args)
 		r.Array()
 		w.info.Event = r.String() // "" of arguments that are not what enqueue takes
 	}
@@ -93,7 +93,7 @@ func (s *Service) do(ctx context.Context, o *opening, f func(*Stream) error) err
 		return s.refused(ctx, o, err)
 	}
 	tries := s.attempts()
-	tries.seen = s.observe(ctx, o)
+	tries.seen = s.observe(ctx, o.method, o.args, o.chunk)
 	err := s.repeat(ctx, &tries, o, f)
 	s.over(&tries, err)
 	return err
@@ -105,12 +105,12 @@ func (s *Service) open(ctx context.Context, o opening) (*Stream, error) {
 		return nil, s.refused(ctx, &o, err)
 	}
 	tries := s.attempts()
-	tries.seen = s.observe(ctx, &o)
-	st, err := s.begin(ctx, &tries, &o)
-	if err != nil {
+	tries.seen = s.observe(ctx, o.method, o.args, o.chunk)
+	if err := s.begin(ctx, &tries, o.method, &o); err != nil {
 		s.over(&tries, err)
 		return nil, err
 	}
+	st := o.stream
 	if tries.seen != nil {
 		tries.seen.info.Attempts = tries.total()
 	}
@@ -123,7 +123,7 @@ func (s *Service) refused(ctx context.Context, o *opening, err error) error {
 	if !s.made() || ctx == nil {
 		return err
 	}
-	seen := s.observe(ctx, o)
+	seen := s.observe(ctx, o.method, o.args, o.chunk)
 	s.conn.over(seen, s.callError(seen, err))
 	return err
 }

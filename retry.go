@@ -193,9 +193,10 @@ const (
 	refusedHeader = "x-cocaine-refused"
 )
 
-// repeatable reports whether a call that was sent and failed may be made again.
-func (s *Stream) repeatable(err error, idempotent bool) bool {
-	if s.taken {
+// repeatable reports whether a call that was sent and failed may be made again. taken
+// says that something of an answer was received, trailer is what its end said.
+func repeatable(err error, taken bool, trailer []Header, idempotent bool) bool {
+	if taken {
 		return false
 	}
 	if errors.Is(err, ErrDisconnected) {
@@ -207,7 +208,7 @@ func (s *Stream) repeatable(err error, idempotent bool) bool {
 	}
 	switch (code{e.Category, e.Code}) {
 	case code{idl.CategoryOverseer, idl.OverseerQueueFull}, code{idl.CategoryNode, idl.NodeNotRunning}:
-		_, refused := hpack.Lookup(s.st.Trailer(), refusedHeader)
+		_, refused := hpack.Lookup(trailer, refusedHeader)
 		return refused || idempotent
 	case code{idl.CategoryStream, 2}, code{idl.CategorySocket, 104}, code{idl.CategorySocket, 125}:
 		return idempotent

@@ -184,19 +184,20 @@ type opening struct {
 	chunk  []byte // arguments of a first chunk that leaves together with the call; nil for none
 	hangUp bool   // end this side's stream of chunks, if there is one, at once
 
-	room [2]rpc.Outgoing // for frames
+	room   [2]rpc.Outgoing // for frames
+	stream *Stream         // that the last attempt has opened
 }
 
 // repeat makes a call and has f receive the answer, again as often as the policy
 // says and the way it failed allows.
 func (s *Service) repeat(ctx context.Context, tries *attempts, o *opening, f func(*Stream) error) error {
 	for {
-		st, err := s.begin(ctx, tries, o)
-		if err != nil {
+		if err := s.begin(ctx, tries, o.method, o); err != nil {
 			return err
 		}
-		err = f(st)
-		again := err != nil && tries.repeats() && st.repeatable(err, s.opts.Idempotent)
+		st := o.stream
+		err := f(st)
+		again := err != nil && tries.repeats() && repeatable(err, st.taken, st.st.Trailer(), s.opts.Idempotent)
 		st.finish(ctx)
 		if !again {
 			return err
@@ -232,12 +233,17 @@ func (s *Service) start(ctx context.Context, method string, args []any, hangUp b
 	return s.open(ctx, opening{method: method, args: buf.B, hangUp: hangUp})
 }
 
+// A starter sends a call on a link, once.
+type starter interface {
+	start(ctx context.Context, s *Service, l *link, m *method, tries *attempts) error
+}
+
 // begin starts a call, trying as often as may be.
-func (s *Service) begin(ctx context.Context, tries *attempts, o *opening) (*Stream, error) {
+func (s *Service) begin(ctx context.Context, tries *attempts, method string, call starter) error {
 	for {
-		st, err := s.try(ctx, tries, o)
-		if err == nil {
-			return st, nil
+		err := s.try(ctx, tries, method, call)
+		if err == nil || err == errNotUnary {
+			return err
 		}
 		unsent, ok := err.(unsentError)
 		switch {
@@ -247,10 +253,10 @@ func (s *Service) begin(ctx context.Context, tries *attempts, o *opening) (*Stre
 		case ok:
 			err = unsent.error
 		case !unconnected(err):
-			return nil, s.failed(o.method, err)
+			return s.failed(method, err)
 		}
-		if err := tries.again(ctx, s.failed(o.method, err)); err != nil {
-			return nil, err
+		if err := tries.again(ctx, s.failed(method, err)); err != nil {
+			return err
 		}
 	}
 }
@@ -259,40 +265,46 @@ func (s *Service) begin(ctx context.Context, tries *attempts, o *opening) (*Stre
 type unsentError struct{ error }
 
 // try starts a call once.
-func (s *Service) try(ctx context.Context, tries *attempts, o *opening) (*Stream, error) {
+func (s *Service) try(ctx context.Context, tries *attempts, method string, call starter) error {
 	l, err := s.link(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	m := l.methods[o.method]
+	m := l.methods[method]
 	if m == nil {
-		return nil, ErrNoMethod
+		return ErrNoMethod
 	}
-	then, err := o.frames(m)
-	if err != nil {
-		return nil, err
-	}
-	headers, err := s.headers(ctx, m.name, tries)
-	if err != nil {
-		return nil, err
-	}
-	tries.seen.carries(l, headers)
-	st := &Stream{link: l, method: m, seen: tries.seen}
-	err = l.session.CallOn(ctx, &st.st, m.id, o.args, then, rpc.CallOptions{Headers: headers, Send: m.send, Recv: m.recv})
-	switch {
+	switch err = call.start(ctx, s, l, m, tries); {
 	case err == nil:
-		return st, nil
+		return nil
 	case isLost(err):
-		return nil, unsentError{l.lost()}
+		return unsentError{l.lost()}
 	case ctx.Err() != nil:
-		return nil, ended(ctx)
+		return ended(ctx)
 	}
-	return nil, err
+	return err
 }
 
-// headers gives those of one call.
-func (s *Service) headers(ctx context.Context, method string, tries *attempts) ([]Header, error) {
-	hs := s.opts.headers(ctx, method)
+// start opens the channel. It implements starter.
+func (o *opening) start(ctx context.Context, s *Service, l *link, m *method, tries *attempts) error {
+	then, err := o.frames(m)
+	if err != nil {
+		return err
+	}
+	headers, err := s.headers(nil, ctx, m.name, tries)
+	if err != nil {
+		return err
+	}
+	tries.seen.carries(l, headers)
+	o.stream = &Stream{link: l, method: m, seen: tries.seen}
+	return l.session.CallOn(ctx, &o.stream.st, m.id, o.args, then, rpc.CallOptions{
+		Headers: headers, Send: m.send, Recv: m.recv,
+	})
+}
+
+// headers appends those of one call to room, which has none.
+func (s *Service) headers(room []Header, ctx context.Context, method string, tries *attempts) ([]Header, error) {
+	hs := s.opts.headers(room, ctx, method)
 	if method == enqueueMethod && tries.repeats() && s.opts.Headers.Get(storyHeader) == "" {
 		hs = append(hs, Header{Name: storyHeader, Value: "1"})
 	}

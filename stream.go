@@ -11,7 +11,6 @@ import (
 
 	"github.com/cocaine/cocaine-go/internal/codec"
 	"github.com/cocaine/cocaine-go/internal/idl"
-	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -324,21 +323,7 @@ func (s *Stream) hangUp(cause error) {
 	default:
 		_ = s.st.Close()
 		if !ended {
-			s.revoke()
+			s.link.revoke(s.st.ID(), s.method)
 		}
 	}
-}
-
-// revoke asks the service to drop the channel, if it says that it knows how
-// (docs/PROTOCOL.md, Control messages).
-func (s *Stream) revoke() {
-	m := s.link.methods["revoke"]
-	if m == nil || m.id != idl.Revoke || s.method.recv.IsTerminal() {
-		return
-	}
-	e := rpc.LostError(context.Canceled)
-	args := msgpack.AppendUint(msgpack.AppendArray(nil, 2), s.st.ID())
-	args = msgpack.AppendInt(msgpack.AppendArray(args, 2), int64(e.Category))
-	args = msgpack.AppendInt(args, int64(e.Code))
-	_, _ = s.link.session.Open(nil, rpc.Discard(m.recv), m.id, args, nil)
 }
