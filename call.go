@@ -32,15 +32,12 @@ func (s *Service) get(ctx context.Context, method string, args []any, v any) err
 	if err := u.encode(args); err != nil {
 		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
-	answer, err := s.ask(ctx, u, method)
-	m := Message{Args: answer}
-	switch err {
-	case nil:
-	case errNotUnary:
-		if m, _, err = s.once(ctx, method, args); err != nil {
-			return err
-		}
-	default:
+	u.into = v
+	if err := s.ask(ctx, u, method); err != errNotUnary {
+		return err
+	}
+	m, _, err := s.once(ctx, method, args)
+	if err != nil {
 		return err
 	}
 	if err := m.decode(v); err != nil {
@@ -86,7 +83,7 @@ func Exec(ctx context.Context, s *Service, method string, args ...any) error {
 	if err := u.encode(args); err != nil {
 		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
-	if _, err := s.ask(ctx, u, method); err != errNotUnary {
+	if err := s.ask(ctx, u, method); err != errNotUnary {
 		return err
 	}
 	return s.call(ctx, method, args, func(st *Stream) error {

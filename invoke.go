@@ -42,16 +42,6 @@ func (s *Service) invoke(ctx context.Context, event string, in, out any) error {
 	if err := u.encodeEvent(event, format, in); err != nil {
 		return s.refusedEvent(ctx, event, err)
 	}
-	args, err := s.ask(ctx, u, enqueueMethod)
-	if err != nil {
-		return err
-	}
-	chunk, err := codec.Chunk(args)
-	if err == nil {
-		err = format.Decode(chunk, out)
-	}
-	if err != nil {
-		return &kindError{err, ErrBadAnswer}
-	}
-	return nil
+	u.into = out
+	return s.ask(ctx, u, enqueueMethod)
 }

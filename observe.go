@@ -48,7 +48,7 @@ type CallInfo struct {
 	// if that carries none, and when nothing was sent.
 	Trace Trace
 	// Err is what the caller got, a *CallError; nil for an answer that came to its
-	// end. An answer that Get then cannot decode has come.
+	// end.
 	Err error
 }
 

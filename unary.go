@@ -22,7 +22,9 @@ type unary struct {
 
 	args, chunk, headers []byte    // encoded; memory of args, question.Chunk and question.Headers
 	room                 [8]Header // for those that are made for a call
-	link                 *link     // where the call went
+	into                 any       // what the answer is decoded into, nil for nothing
+	format               codec.Format
+	link                 *link // where the call went
 	method               *method
 }
 
@@ -46,7 +48,7 @@ func (u *unary) free() {
 	if u.link != nil && !u.req.Over() || cap(u.args) > keepBuffer || cap(u.chunk) > keepBuffer || u.req.Size() > keepBuffer {
 		return
 	}
-	u.link, u.method = nil, nil
+	u.link, u.method, u.into = nil, nil, nil
 	clear(u.room[:])
 	u.pool.Put(u)
 }
@@ -59,6 +61,7 @@ func (u *unary) encode(args []any) (err error) {
 
 // encodeEvent encodes the call of an app's event with one chunk.
 func (u *unary) encodeEvent(event string, format codec.Format, in any) (err error) {
+	u.format = format
 	u.args = msgpack.AppendString(msgpack.AppendArray(u.args[:0], 1), event)
 	if u.question.Chunk, u.chunk, err = format.EncodeChunk(u.chunk, in); err != nil {
 		return &kindError{err, ErrBadArgument}
@@ -67,19 +70,39 @@ func (u *unary) encodeEvent(event string, format codec.Format, in any) (err erro
 }
 
 // ask makes a call, again as often as the policy says and the way it failed allows,
-// and returns the arguments of the answer's first message, which belong to u.
-func (s *Service) ask(ctx context.Context, u *unary, method string) ([]byte, error) {
+// and decodes the answer.
+func (s *Service) ask(ctx context.Context, u *unary, method string) error {
 	tries := s.attempts()
 	tries.seen = s.observe(ctx, method, u.args, u.question.Chunk)
 	answer, err := s.askAgain(ctx, &tries, u, method)
 	if err == errNotUnary {
-		return nil, err
+		return err
 	}
 	if tries.seen != nil {
 		tries.seen.received.Add(int64(len(answer)))
 	}
+	if err == nil {
+		if err = u.decode(answer); err != nil {
+			err = s.failed(method, &kindError{err, ErrBadAnswer})
+		}
+	}
 	s.over(&tries, err)
-	return answer, err
+	return err
+}
+
+// decode decodes the arguments of the answer's first message.
+func (u *unary) decode(answer []byte) error {
+	switch {
+	case u.into == nil:
+		return nil
+	case u.question.Chunk == nil:
+		return Message{Args: answer}.Decode(u.into)
+	}
+	chunk, err := codec.Chunk(answer)
+	if err != nil {
+		return err
+	}
+	return u.format.Decode(chunk, u.into)
 }
 
 func (s *Service) askAgain(ctx context.Context, tries *attempts, u *unary, method string) ([]byte, error) {
