@@ -70,7 +70,7 @@ func TestChaos(t *testing.T) {
 			t.Logf("%9d %v", n, outcome(o))
 		}
 	}
-	if few := calls / 4; counts[answered] < few {
+	if few := calls / 20; counts[answered] < few { // deadlines are real: a busy machine answers less
 		t.Errorf("only %d of %d calls were answered: that proves little", counts[answered], calls)
 	}
 	for _, s := range book.troubles {
