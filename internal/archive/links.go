@@ -10,8 +10,12 @@ import (
 )
 
 // cleanName turns an entry's name into a path below the destination. The result
-// is "." for the destination itself.
+// is "." for the destination itself, which cocaine-tool's archives, made with an
+// empty name for their directory, call "/".
 func cleanName(name string) (string, error) {
+	if name == "/" {
+		return ".", nil
+	}
 	if name == "" || strings.HasPrefix(name, "/") || strings.ContainsRune(name, 0) {
 		return "", ErrPath
 	}

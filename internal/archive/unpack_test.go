@@ -56,6 +56,14 @@ func TestUnpack(t *testing.T) {
 			}
 		})
 	}
+	// The archives of the original cocaine-tool begin with their own directory, which has no name but a slash.
+	t.Run("cocaine-tool", func(t *testing.T) {
+		data := gzipped(t, makeTar(t, dir("/"), dir("bin/"), regular("bin/worker", "x")))
+		dst, _, err := unpack(t, data, archive.UnpackOptions{})
+		if got := read(t, dst); err != nil || !maps.Equal(got, map[string]string{"bin/": "", "bin/worker": "x"}) {
+			t.Errorf("unpacked %v, %v", got, err)
+		}
+	})
 	t.Run("bzip2", func(t *testing.T) {
 		data, err := os.ReadFile("testdata/hello.tar.bz2")
 		if err != nil {
@@ -82,6 +90,7 @@ func TestUnpackRefuses(t *testing.T) {
 		{"parent that returns", []member{regular("a/../x", "!")}, archive.ErrPath, "a/../x"},
 		{"absolute", []member{regular("/etc/x", "!")}, archive.ErrPath, "/etc/x"},
 		{"absolute directory", []member{dir("/x/")}, archive.ErrPath, "/x/"},
+		{"absolute through the root", []member{dir("/"), regular("//x", "!")}, archive.ErrPath, "//x"},
 		{"parent as directory", []member{dir("../")}, archive.ErrPath, "../"},
 		{"symlink absolute", []member{symlink("l", "/etc/passwd")}, archive.ErrLink, "l"},
 		{"symlink up", []member{symlink("l", "../x")}, archive.ErrLink, "l"},

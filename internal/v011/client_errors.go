@@ -15,6 +15,9 @@ const (
 	deadlineError   = 4
 )
 
+// noHandler is what both frameworks of v0.11 say of an event without a handler.
+const noHandler = -100
+
 // oldCategory is of errors that are made for v0.11 clients: the code is the old one.
 // No such category travels.
 const oldCategory = -11
@@ -39,8 +42,8 @@ type oldError struct {
 }
 
 // oldErrors are those whose code is not 1, or whose text was another. Errors of
-// workers (categories 42, 43 and 255) keep their code (docs/PROTOCOL.md, The v0.11
-// protocol).
+// workers (categories 42, 43 and 255) keep their code, that of an event without a
+// handler apart (docs/PROTOCOL.md, The v0.11 protocol).
 var oldErrors = []oldError{
 	{idl.CategoryDispatch, idl.DispatchUnbound, invocationError, "unknown message type"},
 	{idl.CategoryOverseer, idl.OverseerQueueFull, resourceError, "the queue is full"},
@@ -82,6 +85,9 @@ func appendError(dst []byte, a answer, args []byte) []byte {
 		e = oldErrorf(invocationError, "%v", err)
 	}
 	code, text := toOld(e)
+	if e.Category == idl.CategoryWorker && e.Code == idl.WorkerNoHandler {
+		code = noHandler // a v0.12 worker's way to say it; not in toOld, for what a client tells a worker is the client's
+	}
 	if a.method == nil || a.method.packing != rawStream {
 		if e.Category == idl.CategoryDispatch && e.Code == idl.DispatchBadArgs {
 			text = errArgument.Message

@@ -90,7 +90,7 @@ func TestEnqueueErrors(t *testing.T) {
 			"expired":  {4, "the event has expired in the queue"},
 			"timeout":  {3, "the worker did not answer in time"},
 			"died":     {2, "slave has been discarded"},
-			"handler":  {200, "no handler"},
+			"handler":  {-100, "no handler"},
 			"custom":   {-100, "own"},
 			"anything": {1, "disk"},
 		} {

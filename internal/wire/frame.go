@@ -7,7 +7,7 @@ type Frame struct {
 	Channel uint64
 	Type    uint64
 	Args    []byte // the whole args array as encoded; aliases the buffer it was parsed from
-	Headers []byte // the whole headers array, nil when the frame has only three elements; aliases likewise
+	Headers []byte // the whole headers array, nil when the frame has only three elements or nil in their place; aliases likewise
 }
 
 const (

@@ -98,10 +98,20 @@ func scanComplete(b []byte, depth int, f *Frame) int {
 	}
 	end := scanArray(b, headers, depth)
 	if end == 0 {
-		return 0
+		return scanNil(b, headers, f)
 	}
 	f.Headers = b[headers:end:end]
 	return end
+}
+
+// scanNil returns the position after nil at b[i:], 0 if there is something else: some encoders write it for headers that
+// there are none of.
+func scanNil(b []byte, i int, f *Frame) int {
+	if i >= len(b) || b[i] != nilTag {
+		return 0
+	}
+	f.Headers = nil
+	return i + 1
 }
 
 // scanNumbers reads channel and type and returns the position after them, 0 if they are not there.
@@ -180,6 +190,7 @@ const (
 	arrayOf1  = 0x91
 	fixrawTag = 0xa0
 	raw16Tag  = 0xda
+	nilTag    = 0xc0
 	array16   = 0xdc
 	array32   = 0xdd
 	uint16Tag = 0xcd
@@ -253,7 +264,7 @@ func checkElement(i uint64, k msgpack.Kind) string {
 		return "type is " + k.String()
 	case i == 2 && k != msgpack.KindArray:
 		return "args are " + k.String()
-	case i == 3 && k != msgpack.KindArray:
+	case i == 3 && k != msgpack.KindArray && k != msgpack.KindNil:
 		return "headers are " + k.String()
 	}
 	return ""
@@ -308,7 +319,9 @@ func (s *Scanner) begin(t msgpack.Token) {
 		case 2:
 			s.frame.args = s.pos
 		case 3:
-			s.frame.headers = s.pos
+			if t.Kind != msgpack.KindNil {
+				s.frame.headers = s.pos
+			}
 		}
 	}
 }
@@ -335,7 +348,9 @@ func (s *Scanner) end() {
 	case 2:
 		s.frame.argsEnd = s.pos
 	case 3:
-		s.frame.headersEnd = s.pos
+		if s.frame.headers > 0 {
+			s.frame.headersEnd = s.pos
+		}
 	}
 }
 
