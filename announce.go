@@ -52,7 +52,7 @@ func (l Locator) Synchronize(ctx context.Context, uuid string) iter.Seq2[Announc
 			return
 		}
 		defer func() { st.abandon(context.Cause(ctx)) }()
-		for m, err := range st.Messages(ctx) {
+		for m, err := range st.All(ctx) {
 			var a Announcement
 			if err == nil {
 				if a, err = parseAnnouncement(m.Args); err != nil {

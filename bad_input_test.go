@@ -60,7 +60,7 @@ func TestBadInput(t *testing.T) {
 		return err
 	}
 	enqueued := func(f func(ctx context.Context, st *cocaine.Stream) error) error {
-		st, err := svc.Enqueue(patient(t), "e")
+		st, err := svc.Call(patient(t), "enqueue", "e")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestBadInput(t *testing.T) {
 		{"nil service", get(patient(t), nil, "read"), cocaine.ErrBadArgument},
 		{"zero service", get(patient(t), new(cocaine.Service), "read"), cocaine.ErrBadArgument},
 		{"nil service, Exec", cocaine.Exec(patient(t), nil, "read"), cocaine.ErrBadArgument},
-		{"nil service, Invoke", second(cocaine.Invoke[int](patient(t), nil, "e", 1)), cocaine.ErrBadArgument},
+		{"nil service, Invoke", second(cocaine.Invoke[int](patient(t), cocaine.App{}, "e", 1)), cocaine.ErrBadArgument},
 		{"nil service, Call", second((*cocaine.Service)(nil).Call(patient(t), "read")), cocaine.ErrBadArgument},
 		{"nil service, Connect", (*cocaine.Service)(nil).Connect(patient(t)), cocaine.ErrBadArgument},
 		{"nil service, Methods", second(new(cocaine.Service).Methods(patient(t))), cocaine.ErrBadArgument},
@@ -99,23 +99,23 @@ func TestBadInput(t *testing.T) {
 		{"empty service name", get(patient(t), client.Service(""), "read"), cocaine.ErrServiceNotFound},
 		{"no such method", get(patient(t), storage, "red"), cocaine.ErrNoMethod},
 		{"empty method", get(patient(t), storage, ""), cocaine.ErrNoMethod},
-		{"event of a service that is no app", second(cocaine.Invoke[int](patient(t), storage, "e", 1)), cocaine.ErrNoMethod},
+		{"event of a service that is no app", second(cocaine.Invoke[int](patient(t), cocaine.AppOf(storage), "e", 1)), cocaine.ErrNoMethod},
 		{"argument is broken msgpack", get(patient(t), storage, "read", cocaine.Raw{0x93}), cocaine.ErrBadArgument},
 		{"argument without an end", get(patient(t), storage, "read", loop), cocaine.ErrBadArgument},
-		{"argument of an event without an end", second(cocaine.Invoke[int](patient(t), svc, "e", loop)), cocaine.ErrBadArgument},
+		{"argument of an event without an end", second(cocaine.Invoke[int](patient(t), cocaine.AppOf(svc), "e", loop)), cocaine.ErrBadArgument},
 		{"argument too large", get(patient(t), storage, "read", make([]byte, 2<<20)), cocaine.ErrTooLarge},
-		{"argument of an event too large", second(cocaine.Invoke[int](patient(t), svc, "e", make([]byte, 2<<20))), cocaine.ErrTooLarge},
+		{"argument of an event too large", second(cocaine.Invoke[int](patient(t), cocaine.AppOf(svc), "e", make([]byte, 2<<20))), cocaine.ErrTooLarge},
 		{"arguments the service does not take", cocaine.Exec(patient(t), storage, "write", 1), &cocaine.Error{Category: idl.CategoryDispatch, Code: idl.DispatchBadArgs}},
-		{"unknown content type", second(cocaine.Invoke[int](patient(t), svc.With(cocaine.CallOptions{ContentType: "text/html"}), "e", 1)), cocaine.ErrBadArgument},
+		{"unknown content type", second(cocaine.Invoke[int](patient(t), cocaine.AppOf(svc).With(cocaine.CallOptions{ContentType: "text/html"}), "e", 1)), cocaine.ErrBadArgument},
 		{"wrong version", get(patient(t), storage.With(cocaine.CallOptions{Version: 99}), "read"), &cocaine.VersionError{}},
 		{"value of another type", second(cocaine.Get[int](patient(t), storage, "read")), cocaine.ErrBadAnswer},
 		{"number for a list", second(cocaine.Get[[]string](patient(t), storage, "find")), cocaine.ErrBadAnswer},
 		{"result cannot be a function", second(cocaine.Get[func()](patient(t), storage, "read")), cocaine.ErrBadAnswer},
 		{"chunks of another type", firstError(cocaine.Chunks[int](patient(t), svc, "enqueue", "twice")), cocaine.ErrBadAnswer},
-		{"event answers nothing", second(cocaine.Invoke[string](patient(t), svc, "nothing", 1)), io.EOF},
-		{"event answers a number, not a chunk", second(cocaine.Invoke[string](patient(t), svc, "number", 1)), cocaine.ErrBadAnswer},
-		{"event answers twice", second(cocaine.Invoke[string](patient(t), svc, "twice", 1)), cocaine.ErrBadAnswer},
-		{"event answers another type", second(cocaine.Invoke[string](patient(t), svc, "e", 1)), cocaine.ErrBadAnswer},
+		{"event answers nothing", second(cocaine.Invoke[string](patient(t), cocaine.AppOf(svc), "nothing", 1)), io.EOF},
+		{"event answers a number, not a chunk", second(cocaine.Invoke[string](patient(t), cocaine.AppOf(svc), "number", 1)), cocaine.ErrBadAnswer},
+		{"event answers twice", second(cocaine.Invoke[string](patient(t), cocaine.AppOf(svc), "twice", 1)), cocaine.ErrBadAnswer},
+		{"event answers another type", second(cocaine.Invoke[string](patient(t), cocaine.AppOf(svc), "e", 1)), cocaine.ErrBadAnswer},
 		{"chunk to a method that takes none", once(func(ctx context.Context, st *cocaine.Stream) error { return st.Send(ctx, "x") }), cocaine.ErrNoMessage},
 		{"end of no chunks", once(func(ctx context.Context, st *cocaine.Stream) error { return st.CloseSend(ctx) }), cocaine.ErrNoMessage},
 		{"error to a method that takes none", once(func(ctx context.Context, st *cocaine.Stream) error { return st.Fail(ctx, io.EOF) }), cocaine.ErrNoMessage},

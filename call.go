@@ -33,7 +33,7 @@ func (s *Service) get(ctx context.Context, method string, args []any, v any) err
 		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
 	u.into = v
-	if err := s.ask(ctx, u, method); err != errNotUnary {
+	if err := s.ask(ctx, u, method, method); err != errNotUnary {
 		return err
 	}
 	m, _, err := s.once(ctx, method, args)
@@ -68,7 +68,7 @@ func (s *Service) call(ctx context.Context, method string, args []any, f func(*S
 	if buf.B, err = appendArgs(buf.B, args); err != nil {
 		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
-	return s.do(ctx, &opening{method: method, args: buf.B, hangUp: true}, f)
+	return s.do(ctx, &opening{method: method, name: method, args: buf.B, hangUp: true}, f)
 }
 
 // Exec calls a method and waits until it has answered. What the answer holds is
@@ -83,7 +83,7 @@ func Exec(ctx context.Context, s *Service, method string, args ...any) error {
 	if err := u.encode(args); err != nil {
 		return s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
-	if err := s.ask(ctx, u, method); err != errNotUnary {
+	if err := s.ask(ctx, u, method, method); err != errNotUnary {
 		return err
 	}
 	return s.call(ctx, method, args, func(st *Stream) error {
@@ -104,27 +104,45 @@ func Exec(ctx context.Context, s *Service, method string, args ...any) error {
 // the last pair. Leaving the loop gives up the rest.
 func Chunks[T any](ctx context.Context, s *Service, method string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		left := false // the loop was left: there is nobody to tell
-		err := s.call(ctx, method, args, func(st *Stream) error {
-			for m, err := range st.Messages(ctx) {
-				if err != nil {
-					return err
-				}
-				var v T
-				if err := m.decode(&v); err != nil {
-					return s.failed(method, err)
-				}
-				if !yield(v, nil) {
-					left = true
-					return nil
-				}
-			}
-			return nil
+		each(ctx, yield, func(f func(*Stream) error) error {
+			return s.call(ctx, method, args, f)
+		}, func(m Message) (v T, err error) {
+			err = m.decode(&v)
+			return v, err
 		})
-		if err != nil && !left {
-			var zero T
-			yield(zero, err)
+	}
+}
+
+// each ranges over what a call answers with. An error is the last pair.
+func each[T any](
+	ctx context.Context, yield func(T, error) bool, call func(func(*Stream) error) error, decode func(Message) (T, error),
+) {
+	left := false // the loop was left: there is nobody to tell
+	err := call(func(st *Stream) error {
+		defer func() {
+			if left { // by a panic, too, behind which nobody ends the call
+				st.finish(ctx)
+			}
+		}()
+		for m, err := range st.All(ctx) {
+			if err != nil {
+				return err
+			}
+			v, err := decode(m)
+			if err != nil {
+				return st.failed(err)
+			}
+			left = true
+			if !yield(v, nil) {
+				return nil
+			}
+			left = false
 		}
+		return nil
+	})
+	if err != nil && !left {
+		var zero T
+		yield(zero, err)
 	}
 }
 

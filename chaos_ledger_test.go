@@ -53,9 +53,9 @@ func (s shape) callee() (service, method string) {
 	case shapeInvoke, shapeRetry:
 		return "app", "value"
 	case shapeStream:
-		return "app", "enqueue"
+		return "app", "stream"
 	case shapeScript:
-		return "script", "enqueue"
+		return "script", "stream"
 	}
 	return "storage", "read"
 }

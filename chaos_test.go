@@ -221,7 +221,7 @@ func (c *chaos) make(ctx context.Context, id uint64, p plan) error {
 		s = s.With(cocaine.CallOptions{Retry: &cocaine.RetryPolicy{Attempts: chaosAttempts, Delay: time.Millisecond, Ratio: 1}})
 		fallthrough
 	case shapeInvoke:
-		out, err := cocaine.Invoke[chaosOut](ctx, s, method, chaosIn{id})
+		out, err := cocaine.Invoke[chaosOut](ctx, cocaine.AppOf(s), method, chaosIn{id})
 		return right(out.Answer, answer(id), err)
 	}
 	return c.converse(ctx, id, p)
@@ -304,7 +304,7 @@ func (c *chaos) converse(ctx context.Context, id uint64, p plan) error {
 			}
 			return ended(ctx, st, err)
 		}
-		if err := right(parseID(m.Bytes()), answer(id)+uint64(i), nil); err != nil {
+		if err := right(parseID(m), answer(id)+uint64(i), nil); err != nil {
 			return err
 		}
 	}
@@ -312,7 +312,7 @@ func (c *chaos) converse(ctx context.Context, id uint64, p plan) error {
 		return ended(ctx, st, err)
 	}
 	if m, err := st.Recv(ctx); err == nil {
-		return wrongError(fmt.Sprintf("a chunk too many: %q", m.Bytes()))
+		return wrongError(fmt.Sprintf("a chunk too many: %q", m))
 	} else if err != io.EOF {
 		return ended(ctx, st, err)
 	}
@@ -324,7 +324,7 @@ func (c *chaos) converse(ctx context.Context, id uint64, p plan) error {
 
 // ended asks a stream that has failed for its end: a chunk that came before the
 // failure may still be there, but then the same error comes again and again.
-func ended(ctx context.Context, st *cocaine.Stream, err error) error {
+func ended(ctx context.Context, st *cocaine.AppStream, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}

@@ -464,7 +464,7 @@ func (p *workerPlace) stop(crash bool) {
 func (w *world) stream(ctx context.Context, s *worker.Stream) error {
 	var v uint64
 	i := uint64(0)
-	for chunk, err := range s.Chunks(ctx) {
+	for chunk, err := range s.All(ctx) {
 		if err != nil {
 			return errServiceEnd
 		}

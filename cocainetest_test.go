@@ -32,11 +32,11 @@ func TestDeadlineReachesTheHandler(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Minute)
 		defer cancel()
-		got, err := cocaine.Invoke[time.Duration](ctx, rt.Client().Service("app"), "left", nil)
+		got, err := cocaine.Invoke[time.Duration](ctx, rt.Client().App("app"), "left", nil)
 		if err != nil || got != 90*time.Minute {
 			t.Errorf("the handler has %v left, %v", got, err)
 		}
-		if _, err := cocaine.Invoke[time.Duration](t.Context(), rt.Client().Service("app"), "left", nil); err == nil {
+		if _, err := cocaine.Invoke[time.Duration](t.Context(), rt.Client().App("app"), "left", nil); err == nil {
 			t.Error("without a deadline the handler has one")
 		}
 	})
@@ -90,7 +90,7 @@ func TestStreamThroughWorker(t *testing.T) {
 		rt := cocainetest.NewRuntime(t)
 		rt.Worker("app", func(w *worker.Worker) {
 			w.HandleStream("echo", func(ctx context.Context, s *worker.Stream) error {
-				for chunk, err := range s.Chunks(ctx) {
+				for chunk, err := range s.All(ctx) {
 					if err != nil {
 						return err
 					}
@@ -102,25 +102,25 @@ func TestStreamThroughWorker(t *testing.T) {
 			})
 		})
 		ctx := t.Context()
-		st, err := rt.Client().Service("app").Enqueue(ctx, "echo")
+		st, err := rt.Client().App("app").Enqueue(ctx, "echo")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer st.Close()
 		for _, text := range []string{"one", "two"} {
-			if err := st.Send(ctx, text); err != nil {
+			if err := st.Send(ctx, []byte(text)); err != nil {
 				t.Fatal(err)
 			}
-			if m, err := st.Recv(ctx); err != nil || string(m.Bytes()) != text {
-				t.Errorf("got %v, %v", m, err)
+			if chunk, err := st.Recv(ctx); err != nil || string(chunk) != text {
+				t.Errorf("got %q, %v", chunk, err)
 			}
 			time.Sleep(time.Hour) // heartbeats keep the worker
 		}
 		if err := st.CloseSend(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := st.Recv(ctx); err != nil || string(m.Bytes()) != "bye" {
-			t.Errorf("got %v, %v", m, err)
+		if chunk, err := st.Recv(ctx); err != nil || string(chunk) != "bye" {
+			t.Errorf("got %q, %v", chunk, err)
 		}
 		if _, err := st.Recv(ctx); err != io.EOF {
 			t.Errorf("got %v", err)

@@ -48,30 +48,85 @@
 //		fmt.Println(v)
 //	}
 //
-// A [Stream] is what lies below: Recv, Peek and Messages on the one side, Send,
-// CloseSend and Fail on the other, which are independent. The end is a bare io.EOF,
-// as often as one asks. Received messages wait in memory up to a bound; Send waits
-// while the connection takes nothing.
+// A [Stream] is what lies below: Recv, Peek and All on the one side, Send,
+// CloseSend and Fail on the other, which are independent. The end is a bare
+// io.EOF, as often as one asks. Received messages wait in memory up to a bound;
+// Send waits while the connection takes nothing.
 //
 // # Apps
 //
-// [Invoke] calls an event of an app that takes one value and answers with one:
+// An app is code that runs as a pool of workers, and its events are what they
+// handle. [Client.App] is for calling them. [Invoke] sends one value and returns the
+// one that comes back:
 //
-//	g, err := cocaine.Invoke[Greeting](ctx, client.Service("hello"), "greet", Person{Name: "Ann"})
+//	g, err := cocaine.Invoke[Greeting](ctx, client.App("hello"), "greet", Person{Name: "Ann"})
 //
-// [Service.Enqueue] is the conversation with a handler, in chunks of bytes:
+// [InvokeStream] ranges over as many as come back. Leaving the loop gives up the
+// rest:
 //
-//	stream, err := client.Service("upper").Enqueue(ctx, "shout")
+//	for n, err := range cocaine.InvokeStream[int](ctx, client.App("hello"), "count", 3) {
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		fmt.Println(n) // 0, 1, 2
+//	}
+//
+// [App.Enqueue] is the conversation, in chunks of bytes, any number of them in
+// either direction. The caller has an [AppStream], the handler the other end of it:
+//
+//	stream, err := client.App("hello").Enqueue(ctx, "shout")
 //	if err != nil {
 //		log.Fatal(err)
 //	}
 //	defer stream.Close()
-//	err = stream.Send(ctx, "hello")
-//	m, err := stream.Recv(ctx)
-//	fmt.Printf("%s\n", m.Bytes()) // HELLO
+//	err = stream.Send(ctx, []byte("hello"))
+//	chunk, err := stream.Recv(ctx)
+//	fmt.Printf("%s\n", chunk) // HELLO
 //	err = stream.CloseSend(ctx)
 //
-// Headers, the format of the chunks and more belong to a handle: [Service.With].
+// Headers, the format of the values and more belong to a handle: [App.With].
+//
+// # Workers
+//
+// The other end is package github.com/cocaine/cocaine-go/worker: a program becomes
+// a worker by binding handlers to events. This one answers the three calls above,
+// each chunk of the last as it comes.
+//
+//	func main() {
+//		w, err := worker.New(worker.Options{})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		worker.Handle(w, "greet", func(ctx context.Context, p Person) (Greeting, error) {
+//			return Greeting{Text: "hello " + p.Name}, nil
+//		})
+//		w.HandleStream("count", func(ctx context.Context, s *worker.Stream) error {
+//			var n int
+//			if err := s.Decode(ctx, &n); err != nil {
+//				return err
+//			}
+//			for i := range n {
+//				if err := s.Encode(ctx, i); err != nil {
+//					return err
+//				}
+//			}
+//			return nil
+//		})
+//		w.HandleStream("shout", func(ctx context.Context, s *worker.Stream) error {
+//			for chunk, err := range s.All(ctx) {
+//				if err != nil {
+//					return err
+//				}
+//				if err := s.Send(ctx, bytes.ToUpper(chunk)); err != nil {
+//					return err
+//				}
+//			}
+//			return nil
+//		})
+//		w.Main()
+//	}
+//
+// A runtime starts it as often as it is needed; go run . serves it without one.
 //
 // # Futures, sequences, pipes
 //
@@ -151,36 +206,6 @@
 //	defer handler.Close(ctx)
 //	slog.New(handler).InfoContext(ctx, "order taken", "number", 17)
 //
-// # Workers
-//
-// The other end is package [github.com/cocaine/cocaine-go/worker]: a program becomes
-// a worker by binding handlers to events. This one answers both calls above, each
-// chunk of the second as it comes.
-//
-//	func main() {
-//		w, err := worker.New(worker.Options{})
-//		if err != nil {
-//			log.Fatal(err)
-//		}
-//		worker.Handle(w, "greet", func(ctx context.Context, p Person) (Greeting, error) {
-//			return Greeting{Text: "hello " + p.Name}, nil
-//		})
-//		w.HandleStream("shout", func(ctx context.Context, s *worker.Stream) error {
-//			for chunk, err := range s.Chunks(ctx) {
-//				if err != nil {
-//					return err
-//				}
-//				if err := s.Send(ctx, []byte(strings.ToUpper(string(chunk)))); err != nil {
-//					return err
-//				}
-//			}
-//			return nil
-//		})
-//		w.Main()
-//	}
-//
-// A runtime starts it as often as it is needed; go run . serves it without one.
-//
 // # Testing
 //
 // Package [github.com/cocaine/cocaine-go/cocainetest] is a runtime in memory: services
@@ -199,7 +224,8 @@
 // # Concurrency
 //
 // A Client, its Services, Apps and typed clients, Futures and LogHandlers may be used
-// by any number of goroutines, as may both ends of a Pipe. A Stream is read by one
-// goroutine at a time, and written and closed by any. Sequences belong to one loop.
-// Client.Close ends everything and returns when its goroutines have ended.
+// by any number of goroutines, as may both ends of a Pipe. A Stream or an AppStream
+// is read by one goroutine at a time, and written and closed by any. Sequences belong
+// to one loop. Client.Close ends everything and returns when its goroutines have
+// ended.
 package cocaine

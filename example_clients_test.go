@@ -226,11 +226,11 @@ func ExampleApp() {
 	if err := stream.CloseSend(ctx); err != nil {
 		log.Fatal(err)
 	}
-	for m, err := range stream.Messages(ctx) {
+	for chunk, err := range stream.All(ctx) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s\n", m.Bytes())
+		fmt.Printf("%s\n", chunk)
 	}
 	// Output:
 	// one

@@ -28,9 +28,6 @@ func ExampleService_Methods() {
 		log.Fatal(err)
 	}
 	for _, m := range methods {
-		if m.ID >= 65532 { // control messages, which every service has
-			break
-		}
 		fmt.Println(m.ID, m.Name, m.Accepts, m.Replies)
 	}
 	// Output:
@@ -61,7 +58,7 @@ func ExampleService_Connect() {
 }
 
 // Waiting for an answer without taking it.
-func ExampleStream_Peek() {
+func ExampleAppStream_Peek() {
 	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
 		rt.Worker("echo", func(w *worker.Worker) {
 			w.HandleRaw("echo", func(_ context.Context, chunk []byte) ([]byte, error) { return chunk, nil })
@@ -70,7 +67,7 @@ func ExampleStream_Peek() {
 	defer stop()
 
 	ctx := context.Background()
-	stream, err := client.Service("echo").Enqueue(ctx, "echo")
+	stream, err := client.App("echo").Enqueue(ctx, "echo")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -80,22 +77,67 @@ func ExampleStream_Peek() {
 	_, err = stream.Peek(short)
 	fmt.Println("nothing yet:", errors.Is(err, context.DeadlineExceeded))
 
-	if err := stream.Send(ctx, "hello"); err != nil {
+	if err := stream.Send(ctx, []byte("hello")); err != nil {
 		log.Fatal(err)
 	}
-	m, err := stream.Peek(ctx)
-	fmt.Printf("it will be %s, %v; there is %d\n", m.Bytes(), err, stream.Buffered())
-	m, err = stream.Recv(ctx)
-	fmt.Printf("it was %s, %v\n", m.Bytes(), err)
+	chunk, err := stream.Peek(ctx)
+	fmt.Printf("it will be %s, %v; there is %d\n", chunk, err, stream.Buffered())
+	chunk, err = stream.Recv(ctx)
+	fmt.Printf("it was %s, %v\n", chunk, err)
 	// Output:
 	// nothing yet: true
 	// it will be hello, <nil>; there is 1
 	// it was hello, <nil>
 }
 
+// A conversation in values: each is a chunk, in the format that the content type of
+// the handle names.
+func ExampleAppStream_Decode() {
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Worker("sum", func(w *worker.Worker) {
+			w.HandleStream("running", func(ctx context.Context, s *worker.Stream) error {
+				sum, n := 0, 0
+				for {
+					if err := s.Decode(ctx, &n); err == io.EOF {
+						return nil
+					} else if err != nil {
+						return err
+					}
+					sum += n
+					if err := s.Encode(ctx, sum); err != nil {
+						return err
+					}
+				}
+			})
+		})
+	})
+	defer stop()
+
+	ctx := context.Background()
+	stream, err := client.App("sum").With(cocaine.CallOptions{ContentType: cocaine.ContentJSON}).Enqueue(ctx, "running")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Close()
+	for _, n := range []int{2, 3, 5} {
+		if err := stream.Encode(ctx, n); err != nil {
+			log.Fatal(err)
+		}
+		var sum int
+		if err := stream.Decode(ctx, &sum); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(sum)
+	}
+	// Output:
+	// 2
+	// 5
+	// 10
+}
+
 // A request that cannot be finished ends with an error, so that the handler does
 // not take what it has got for all of it.
-func ExampleStream_Fail() {
+func ExampleAppStream_Fail() {
 	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
 		rt.Worker("disk", func(w *worker.Worker) {
 			w.HandleStream("keep", func(ctx context.Context, s *worker.Stream) error {
@@ -109,7 +151,7 @@ func ExampleStream_Fail() {
 
 	ctx := context.Background()
 	upload := func(file io.Reader) error {
-		stream, err := client.Service("disk").Enqueue(ctx, "keep")
+		stream, err := client.App("disk").Enqueue(ctx, "keep")
 		if err != nil {
 			return err
 		}
@@ -139,7 +181,7 @@ func ExampleStream_Fail() {
 	fmt.Println("caller: ", err)
 	// Output:
 	// handler: request error - cannot read the file: unexpected EOF [43, 1]
-	// caller:  cannot call disk.enqueue: request error - cannot read the file: unexpected EOF [43, 1]
+	// caller:  cannot call disk.keep: request error - cannot read the file: unexpected EOF [43, 1]
 }
 
 // Calls that cannot be made are made again, up to twice here; a handle for reading

@@ -130,22 +130,55 @@ func ExampleInvoke() {
 	defer stop()
 
 	ctx := context.Background()
-	g, err := cocaine.Invoke[greeting](ctx, client.Service("hello"), "greet", person{"Ann"})
+	g, err := cocaine.Invoke[greeting](ctx, client.App("hello"), "greet", person{"Ann"})
 	fmt.Println(g.Text, err)
 
-	_, err = cocaine.Invoke[greeting](ctx, client.Service("goodbye"), "greet", person{"Ann"})
+	_, err = cocaine.Invoke[greeting](ctx, client.App("goodbye"), "greet", person{"Ann"})
 	fmt.Println("nobody serves it:", errors.Is(err, cocaine.ErrServiceNotFound))
 	// Output:
 	// hello Ann <nil>
 	// nobody serves it: true
 }
 
-// A conversation with an app.
-func ExampleService_Enqueue() {
+// One value to an app and many back.
+func ExampleInvokeStream() {
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Worker("numbers", func(w *worker.Worker) {
+			w.HandleStream("squares", func(ctx context.Context, s *worker.Stream) error {
+				var n int
+				if err := s.Decode(ctx, &n); err != nil {
+					return err
+				}
+				for i := range n {
+					if err := s.Encode(ctx, i*i); err != nil { // waits for a slow caller
+						return err
+					}
+				}
+				return nil
+			})
+		})
+	})
+	defer stop()
+
+	for square, err := range cocaine.InvokeStream[int](context.Background(), client.App("numbers"), "squares", 4) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(square)
+	}
+	// Output:
+	// 0
+	// 1
+	// 4
+	// 9
+}
+
+// A conversation with an app: a chunk there, a chunk back.
+func ExampleApp_Enqueue() {
 	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
 		rt.Worker("crowd", func(w *worker.Worker) {
 			w.HandleStream("shout", func(ctx context.Context, s *worker.Stream) error {
-				for chunk, err := range s.Chunks(ctx) {
+				for chunk, err := range s.All(ctx) {
 					if err != nil {
 						return err
 					}
@@ -161,20 +194,20 @@ func ExampleService_Enqueue() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	stream, err := client.Service("crowd").Enqueue(ctx, "shout")
+	stream, err := client.App("crowd").Enqueue(ctx, "shout")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer stream.Close()
 	for _, word := range []string{"one", "two"} {
-		if err := stream.Send(ctx, word); err != nil {
+		if err := stream.Send(ctx, []byte(word)); err != nil {
 			log.Fatal(err)
 		}
-		m, err := stream.Recv(ctx)
+		chunk, err := stream.Recv(ctx)
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s\n", m.Bytes())
+		fmt.Printf("%s\n", chunk)
 	}
 	if err := stream.CloseSend(ctx); err != nil {
 		log.Fatal(err)
@@ -198,7 +231,7 @@ func ExampleError() {
 	})
 	defer stop()
 
-	_, err := cocaine.Invoke[string](context.Background(), client.Service("shop"), "buy", "milk")
+	_, err := cocaine.Invoke[string](context.Background(), client.App("shop"), "buy", "milk")
 	fmt.Println(err)
 	if e, ok := errors.AsType[*cocaine.Error](err); ok && e.Category == cocaine.CategoryUser {
 		fmt.Println(e.Code, e.Message)
@@ -209,7 +242,7 @@ func ExampleError() {
 }
 
 // A call's headers, its content type and more belong to a handle.
-func ExampleService_With() {
+func ExampleApp_With() {
 	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
 		rt.Worker("hello", func(w *worker.Worker) {
 			worker.Handle(w, "who", func(ctx context.Context, _ any) (string, error) {
@@ -219,7 +252,7 @@ func ExampleService_With() {
 	})
 	defer stop()
 
-	ann := client.Service("hello").With(cocaine.CallOptions{
+	ann := client.App("hello").With(cocaine.CallOptions{
 		Headers:     cocaine.Headers{{Name: "user", Value: "ann"}},
 		ContentType: cocaine.ContentJSON,
 	})

@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// AppOf is the app whose service it is, for tests that use both.
+func AppOf(s *Service) App { return App{s} }
+
 // OpenChannels is how many channels of a service's connection are open, for tests.
 func OpenChannels(s *Service) int {
 	l := s.conn.current.Load()

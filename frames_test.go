@@ -115,7 +115,7 @@ func TestLateChunkDropped(t *testing.T) {
 	accept := stage(t, r, "app", idl.App)
 	svc := newClient(t, r).Service("app")
 	ctx, cancel := context.WithCancel(patient(t))
-	opened := beside(func() (*cocaine.Stream, error) { return svc.Enqueue(ctx, "e") })
+	opened := beside(func() (*cocaine.Stream, error) { return svc.Call(ctx, "enqueue", "e") })
 	peer := accept()
 	peer.Want(1, 0, "e")
 	st := await(t, opened, "the call").v
@@ -132,7 +132,7 @@ func TestLateChunkDropped(t *testing.T) {
 			t.Errorf("got %q, %v", m.Bytes(), err)
 		}
 	}
-	next := beside(func() (string, error) { return cocaine.Invoke[string](patient(t), svc, "e", "x") })
+	next := beside(func() (string, error) { return cocaine.Invoke[string](patient(t), cocaine.AppOf(svc), "e", "x") })
 	peer.Want(2, 0, "e")
 	peer.Want(2, idl.Write, "\xa1x")
 	peer.Want(2, idl.Close)
@@ -233,7 +233,7 @@ func TestRxTree(t *testing.T) {
 	r := standin.New(t)
 	accept := stage(t, r, "app", idl.App)
 	svc := newClient(t, r).Service("app")
-	opened := beside(func() (*cocaine.Stream, error) { return svc.Enqueue(patient(t), "e") })
+	opened := beside(func() (*cocaine.Stream, error) { return svc.Call(patient(t), "enqueue", "e") })
 	peer := accept()
 	peer.Want(1, 0, "e")
 	st := await(t, opened, "the call").v
@@ -249,7 +249,7 @@ func TestRxTree(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	opened = beside(func() (*cocaine.Stream, error) { return svc.Enqueue(patient(t), "e") })
+	opened = beside(func() (*cocaine.Stream, error) { return svc.Call(patient(t), "enqueue", "e") })
 	peer.Want(2, 0, "e")
 	bad := await(t, opened, "the call").v
 	defer bad.Close()
@@ -265,7 +265,7 @@ func TestTxTree(t *testing.T) {
 	r := standin.New(t)
 	accept := stage(t, r, "app", idl.App)
 	svc := newClient(t, r).Service("app")
-	opened := beside(func() (*cocaine.Stream, error) { return svc.Enqueue(patient(t), "e") })
+	opened := beside(func() (*cocaine.Stream, error) { return svc.Call(patient(t), "enqueue", "e") })
 	peer := accept()
 	peer.Want(1, 0, "e")
 	st := await(t, opened, "the call").v

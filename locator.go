@@ -19,7 +19,7 @@ type Resolution struct {
 	Name      string   // as it was asked for, that of a group included
 	Endpoints []string // host:port, or unix:PATH for a locator, in the order the locator has them
 	Version   int      // of its protocol
-	Methods   []Method // by ascending id
+	Methods   []Method // its own, by ascending id; not the control messages, which every service has
 	graph     idl.Graph
 }
 
@@ -154,6 +154,9 @@ func readEndpoint(r *msgpack.Reader) (string, error) {
 func newResolution(name string, endpoints []string, version int, graph idl.Graph) *Resolution {
 	r := &Resolution{Name: name, Endpoints: endpoints, Version: version, graph: graph}
 	for id, e := range graph {
+		if idl.IsControl(id) {
+			continue
+		}
 		r.Methods = append(r.Methods, Method{ID: id, Name: e.Name, Accepts: messageNames(e.Tx), Replies: messageNames(e.Rx)})
 	}
 	slices.SortFunc(r.Methods, func(a, b Method) int { return int(a.ID) - int(b.ID) })

@@ -101,9 +101,3 @@ func (n Node) Info(ctx context.Context, app string, flags InfoFlags) (AppInfo, e
 func (n Node) Control(ctx context.Context, app string) (*PoolControl, error) {
 	return openControl(ctx, n.service, app)
 }
-
-// Enqueue starts an event of an app through the node, for those who have a
-// connection to it already. Otherwise it is App.Enqueue.
-func (n Node) Enqueue(ctx context.Context, app, event string) (*Stream, error) {
-	return n.service.Call(ctx, enqueueMethod, app, event)
-}

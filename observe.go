@@ -20,8 +20,8 @@ type Observer func(ctx context.Context, call *CallInfo)
 
 // CallInfo is what there is to know of a call that is over.
 //
-// A call by Get, Exec, Invoke or Chunks is over when that function is, all its
-// attempts included; what Chunks took for the caller's loop is in it. A Stream is
+// A call by Get, Exec, Invoke, Chunks or InvokeStream is over when that function is,
+// all its attempts included; what the caller's loop took is in it. A Stream is
 // over when its last message, or its error, has been received, or when the caller or
 // the end of the context gives it up, whichever is first. One that is neither read to
 // its end nor closed is not.
@@ -89,7 +89,7 @@ func (w *observation) carries(l *link, hs []Header) {
 // do makes a call and has f receive the answer, again as often as the policy says
 // and the way it failed allows.
 func (s *Service) do(ctx context.Context, o *opening, f func(*Stream) error) error {
-	if err := s.check(ctx, o.method); err != nil {
+	if err := s.check(ctx, o.name); err != nil {
 		return s.refused(ctx, o, err)
 	}
 	tries := s.attempts()
@@ -101,12 +101,12 @@ func (s *Service) do(ctx context.Context, o *opening, f func(*Stream) error) err
 
 // open starts a call whose stream goes on afterwards.
 func (s *Service) open(ctx context.Context, o opening) (*Stream, error) {
-	if err := s.check(ctx, o.method); err != nil {
+	if err := s.check(ctx, o.name); err != nil {
 		return nil, s.refused(ctx, &o, err)
 	}
 	tries := s.attempts()
 	tries.seen = s.observe(ctx, o.method, o.args, o.chunk)
-	if err := s.begin(ctx, &tries, o.method, &o); err != nil {
+	if err := s.begin(ctx, &tries, o.method, o.name, &o); err != nil {
 		s.over(&tries, err)
 		return nil, err
 	}
@@ -128,8 +128,11 @@ func (s *Service) refused(ctx context.Context, o *opening, err error) error {
 	return err
 }
 
-// refusedEvent is refused for an event of an app.
+// refusedEvent is refused for an event of an app, with the error of the call.
 func (s *Service) refusedEvent(ctx context.Context, event string, err error) error {
+	if _, ok := err.(*CallError); !ok {
+		err = s.failed(event, err)
+	}
 	args := msgpack.AppendString(msgpack.AppendArray(nil, 1), event)
 	return s.refused(ctx, &opening{method: enqueueMethod, args: args}, err)
 }

@@ -83,7 +83,7 @@ func TestObserver(t *testing.T) {
 		return ctx
 	}
 	open := func(event string) *cocaine.Stream {
-		st, err := svc.Enqueue(ctx, event)
+		st, err := svc.Call(ctx, "enqueue", event)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,9 +102,9 @@ func TestObserver(t *testing.T) {
 			for range cocaine.Chunks[string](ctx, svc, "enqueue", "fail") {
 			}
 		}, "enqueue", "fail", cocaine.OutcomeError, 1},
-		{"Invoke", func() { _, _ = cocaine.Invoke[string](ctx, svc, "echo", "x") }, "enqueue", "echo", cocaine.OutcomeOK, 1},
-		{"Invoke fails", func() { _, _ = cocaine.Invoke[string](ctx, svc, "fail", "x") }, "enqueue", "fail", cocaine.OutcomeError, 1},
-		{"Invoke, another type", func() { _, _ = cocaine.Invoke[int](ctx, svc, "echo", "x") }, "enqueue", "echo", cocaine.OutcomeInvalid, 1},
+		{"Invoke", func() { _, _ = cocaine.Invoke[string](ctx, cocaine.AppOf(svc), "echo", "x") }, "enqueue", "echo", cocaine.OutcomeOK, 1},
+		{"Invoke fails", func() { _, _ = cocaine.Invoke[string](ctx, cocaine.AppOf(svc), "fail", "x") }, "enqueue", "fail", cocaine.OutcomeError, 1},
+		{"Invoke, another type", func() { _, _ = cocaine.Invoke[int](ctx, cocaine.AppOf(svc), "echo", "x") }, "enqueue", "echo", cocaine.OutcomeInvalid, 1},
 		{"no such method", func() { _ = cocaine.Exec(ctx, node, "wat") }, "wat", "", cocaine.OutcomeInvalid, 1},
 		{"bad argument", func() { _ = cocaine.Exec(ctx, node, "list", cocaine.Raw{0x93}) }, "list", "", cocaine.OutcomeInvalid, 0},
 		{"bad argument of a stream", func() { _, _ = node.Call(ctx, "list", cocaine.Raw{0x93}) }, "list", "", cocaine.OutcomeInvalid, 0},
@@ -121,7 +121,7 @@ func TestObserver(t *testing.T) {
 			st := open("echo")
 			_ = st.Send(ctx, "x")
 			_ = st.CloseSend(ctx)
-			for range st.Messages(ctx) {
+			for range st.All(ctx) {
 			}
 			_, _ = st.Recv(ctx)
 			st.Close()
@@ -135,12 +135,12 @@ func TestObserver(t *testing.T) {
 		{"stream, closed", func() { open("hang").Close() }, "enqueue", "hang", cocaine.OutcomeCanceled, 1},
 		{"stream, context", func() {
 			ctx, cancel := context.WithCancel(ctx)
-			_, _ = svc.Enqueue(ctx, "hang")
+			_, _ = svc.Call(ctx, "enqueue", "hang")
 			cancel()
 		}, "enqueue", "hang", cocaine.OutcomeCanceled, 1},
 		{"repeated", func() {
 			policy := cocaine.RetryPolicy{Attempts: 3, Delay: 1}
-			_, _ = cocaine.Invoke[string](ctx, svc.With(cocaine.CallOptions{Retry: &policy, Idempotent: true}), "full", "x")
+			_, _ = cocaine.Invoke[string](ctx, cocaine.AppOf(svc).With(cocaine.CallOptions{Retry: &policy, Idempotent: true}), "full", "x")
 		}, "enqueue", "full", cocaine.OutcomeError, 3},
 	} {
 		c.call()
@@ -181,7 +181,7 @@ func TestObserverBytesAndTrace(t *testing.T) {
 	svc := newClient(t, r, func(o *cocaine.Options) { o.Observer = heard.hear }).Service("app")
 	trace := cocaine.NewTrace()
 	ctx := cocaine.WithTrace(patient(t), trace)
-	if _, err := cocaine.Invoke[[]byte](ctx, svc, "echo", make([]byte, 1000)); err != nil {
+	if _, err := cocaine.Invoke[[]byte](ctx, cocaine.AppOf(svc), "echo", make([]byte, 1000)); err != nil {
 		t.Fatal(err)
 	}
 	got, saw := heard.take(t), await(t, spans, "the span")
@@ -191,7 +191,7 @@ func TestObserverBytesAndTrace(t *testing.T) {
 	if got.Sent < 1000 || got.Sent > 1020 || got.Received < 1000 || got.Received > 1020 {
 		t.Errorf("%d bytes sent, %d received", got.Sent, got.Received)
 	}
-	st, err := svc.Enqueue(ctx, "echo")
+	st, err := svc.Call(ctx, "enqueue", "echo")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,13 +275,13 @@ func TestStats(t *testing.T) {
 	}
 	ctx, svc := patient(t), client.Service("app")
 	for range 5 {
-		if _, err := cocaine.Invoke[string](ctx, svc, "echo", "x"); err != nil {
+		if _, err := cocaine.Invoke[string](ctx, cocaine.AppOf(svc), "echo", "x"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	policy := cocaine.RetryPolicy{Attempts: 3, Delay: 1}
 	retrying := svc.With(cocaine.CallOptions{Retry: &policy, Idempotent: true})
-	if _, err := cocaine.Invoke[string](ctx, retrying, "full", "x"); !errors.Is(err, cocaine.ErrQueueFull) {
+	if _, err := cocaine.Invoke[string](ctx, cocaine.AppOf(retrying), "full", "x"); !errors.Is(err, cocaine.ErrQueueFull) {
 		t.Fatal(err)
 	}
 	if err := cocaine.Exec(ctx, svc, "wat"); !errors.Is(err, cocaine.ErrNoMethod) {
@@ -292,10 +292,10 @@ func TestStats(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(ctx, 1)
 	defer cancel()
-	if _, err := cocaine.Invoke[string](short, svc, "hang", "x"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := cocaine.Invoke[string](short, cocaine.AppOf(svc), "hang", "x"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
-	st, err := svc.Enqueue(ctx, "hang")
+	st, err := svc.Call(ctx, "enqueue", "hang")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,14 @@ import (
 )
 
 // PanicError is the error of a function that panicked while this package ran it in
-// a goroutine.
+// a goroutine, and of a worker's handler: worker.Recover shows it to middleware.
 type PanicError struct {
 	Value any    // what the function panicked with
 	Stack []byte // of the goroutine, as debug.Stack gives it
 }
 
-// Error says what the panic said.
+// Error says what the panic said. The stack is not in it: callers of a worker see
+// the text.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Unwrap gives the panic's value, if it is an error.

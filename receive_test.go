@@ -40,7 +40,7 @@ func enqueue(t *testing.T, event string) *cocaine.Stream {
 	t.Helper()
 	r := standin.New(t)
 	r.Serve("app", app(counting))
-	st, err := newClient(t, r).Service("app").Enqueue(patient(t), event)
+	st, err := newClient(t, r).Service("app").Call(patient(t), "enqueue", event)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestRecvErrorSecond(t *testing.T) {
 func TestMessagesAfterRecv(t *testing.T) {
 	st := enqueue(t, "4")
 	got := []string{next(t, st)}
-	for m, err := range st.Messages(patient(t)) {
+	for m, err := range st.All(patient(t)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestInterleavedStreams(t *testing.T) {
 	var sts [2]*cocaine.Stream
 	for i := range sts {
 		var err error
-		if sts[i], err = svc.Enqueue(patient(t), "3"); err != nil {
+		if sts[i], err = svc.Call(patient(t), "enqueue", "3"); err != nil {
 			t.Fatal(err)
 		}
 		defer sts[i].Close()
@@ -145,7 +145,7 @@ func TestPeek(t *testing.T) {
 		<-release
 		return counting(ctx, event, c, s)
 	}))
-	st, err := newClient(t, r).Service("app").Enqueue(patient(t), "2")
+	st, err := newClient(t, r).Service("app").Call(patient(t), "enqueue", "2")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestBuffered(t *testing.T) {
 	}))
 	r.Serve("node", standin.NodeList())
 	client := newClient(t, r)
-	st, err := client.Service("app").Enqueue(patient(t), "e")
+	st, err := client.Service("app").Call(patient(t), "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestWaitWithTimeout(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		return s.Send(ctx, idl.Write, chunk("x"))
 	}), func(t *testing.T, svc *cocaine.Service) {
-		st, err := svc.Enqueue(t.Context(), "e")
+		st, err := svc.Call(t.Context(), "enqueue", "e")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +275,7 @@ func TestCallDeadlineWholeStream(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start, ticks := time.Now(), 0
-		st, err := svc.Enqueue(ctx, "e")
+		st, err := svc.Call(ctx, "enqueue", "e")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +336,7 @@ func TestDeadlineDoesNotLeak(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		for range 20 {
-			st, err := svc.Enqueue(ctx, "e")
+			st, err := svc.Call(ctx, "enqueue", "e")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -372,7 +372,7 @@ func TestRecvBlocksUntilChunk(t *testing.T) {
 		<-release
 		return counting(ctx, event, c, s)
 	}))
-	st, err := newClient(t, r).Service("app").Enqueue(patient(t), "1")
+	st, err := newClient(t, r).Service("app").Call(patient(t), "enqueue", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -450,7 +450,7 @@ func TestReceiverBackpressure(t *testing.T) {
 		}
 		return nil
 	}))
-	st, err := newClient(t, r).Service("app").Enqueue(patient(t), "e")
+	st, err := newClient(t, r).Service("app").Call(patient(t), "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -462,7 +462,7 @@ func TestReceiverBackpressure(t *testing.T) {
 	}
 	mu.Unlock()
 	got := 0
-	for m, err := range st.Messages(patient(t)) {
+	for m, err := range st.All(patient(t)) {
 		if err != nil || len(m.Bytes()) != size {
 			t.Fatalf("chunk %d has %d bytes, %v", got, len(m.Bytes()), err)
 		}
@@ -496,7 +496,7 @@ func TestFail(t *testing.T) {
 		{context.DeadlineExceeded, "context deadline exceeded [12, 110]"},
 	} {
 		ctx := patient(t)
-		st, err := svc.Enqueue(ctx, "e")
+		st, err := svc.Call(ctx, "enqueue", "e")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -81,11 +81,20 @@ var thrice = cocaine.RetryPolicy{Attempts: 3}
 // every way of calling that repeats a refusal.
 var ways = map[string]func(ctx context.Context, s *cocaine.Service) error{
 	"Invoke": func(ctx context.Context, s *cocaine.Service) error {
-		v, err := cocaine.Invoke[string](ctx, s, "e", "x")
+		v, err := cocaine.Invoke[string](ctx, cocaine.AppOf(s), "e", "x")
 		if err == nil && v != "x" {
 			err = errors.New("got " + v)
 		}
 		return err
+	},
+	"InvokeStream": func(ctx context.Context, s *cocaine.Service) error {
+		for v, err := range cocaine.InvokeStream[string](ctx, cocaine.AppOf(s), "e", "x") {
+			if err == nil && v != "x" {
+				err = errors.New("got " + v)
+			}
+			return err
+		}
+		return io.ErrUnexpectedEOF
 	},
 	"Exec": func(ctx context.Context, s *cocaine.Service) error { return cocaine.Exec(ctx, s, "enqueue", "e") },
 	"Chunks": func(ctx context.Context, s *cocaine.Service) error {
@@ -239,7 +248,7 @@ func TestRepeatTellsTheTimeLeft(t *testing.T) {
 // A call whose stream is in the caller's hands is not made again.
 func TestStreamIsNotRepeated(t *testing.T) {
 	withMoody(t, 1, byRuntime, thrice, func(t *testing.T, svc *cocaine.Service, m *moody) {
-		st, err := svc.Enqueue(t.Context(), "e")
+		st, err := svc.Call(t.Context(), "enqueue", "e")
 		if err != nil {
 			t.Fatal(err)
 		}

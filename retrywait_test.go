@@ -21,7 +21,7 @@ func TestEndOfContextBetweenAttempts(t *testing.T) {
 		rt.Worker("app", func(w *worker.Worker) {
 			worker.Handle(w, "greet", func(context.Context, string) (string, error) { return "", cocaine.ErrQueueFull })
 		})
-		s := rt.Client().Service("app").With(cocaine.CallOptions{
+		s := rt.Client().App("app").With(cocaine.CallOptions{
 			Idempotent: true, Retry: &cocaine.RetryPolicy{Attempts: 2, Delay: time.Hour, MaxDelay: time.Hour},
 		})
 		ctx, cancel := context.WithCancelCause(context.Background())

@@ -104,7 +104,7 @@ var (
 )
 
 // Methods tells what the service can do, by ascending id, connecting to it if
-// need be.
+// need be. The control messages, which every service has, are none of its methods.
 func (s *Service) Methods(ctx context.Context) ([]Method, error) {
 	l, err := s.link(ctx)
 	if err != nil {
@@ -180,6 +180,7 @@ func (s *Service) Disconnect() {
 // An opening is what a call starts with.
 type opening struct {
 	method string
+	name   string // of the call in errors: the method, or the event of an app
 	args   []byte // a msgpack array
 	chunk  []byte // arguments of a first chunk that leaves together with the call; nil for none
 	hangUp bool   // end this side's stream of chunks, if there is one, at once
@@ -192,7 +193,7 @@ type opening struct {
 // says and the way it failed allows.
 func (s *Service) repeat(ctx context.Context, tries *attempts, o *opening, f func(*Stream) error) error {
 	for {
-		if err := s.begin(ctx, tries, o.method, o); err != nil {
+		if err := s.begin(ctx, tries, o.method, o.name, o); err != nil {
 			return err
 		}
 		st := o.stream
@@ -209,14 +210,14 @@ func (s *Service) repeat(ctx context.Context, tries *attempts, o *opening, f fun
 }
 
 // check looks at what every call starts with.
-func (s *Service) check(ctx context.Context, method string) error {
+func (s *Service) check(ctx context.Context, name string) error {
 	switch {
 	case !s.made():
-		return s.failed(method, errNoService)
+		return s.failed(name, errNoService)
 	case ctx == nil:
-		return s.failed(method, errNoContext)
+		return s.failed(name, errNoContext)
 	case ctx.Err() != nil:
-		return s.failed(method, ended(ctx))
+		return s.failed(name, ended(ctx))
 	}
 	return nil
 }
@@ -230,7 +231,7 @@ func (s *Service) start(ctx context.Context, method string, args []any, hangUp b
 	if buf.B, err = appendArgs(buf.B, args); err != nil {
 		return nil, s.refused(ctx, &opening{method: method}, s.failed(method, err))
 	}
-	return s.open(ctx, opening{method: method, args: buf.B, hangUp: hangUp})
+	return s.open(ctx, opening{method: method, name: method, args: buf.B, hangUp: hangUp})
 }
 
 // A starter sends a call on a link, once.
@@ -238,8 +239,8 @@ type starter interface {
 	start(ctx context.Context, s *Service, l *link, m *method, tries *attempts) error
 }
 
-// begin starts a call, trying as often as may be.
-func (s *Service) begin(ctx context.Context, tries *attempts, method string, call starter) error {
+// begin starts a call, trying as often as may be. Errors give it the name.
+func (s *Service) begin(ctx context.Context, tries *attempts, method, name string, call starter) error {
 	for {
 		err := s.try(ctx, tries, method, call)
 		if err == nil || err == errNotUnary {
@@ -253,9 +254,9 @@ func (s *Service) begin(ctx context.Context, tries *attempts, method string, cal
 		case ok:
 			err = unsent.error
 		case !unconnected(err):
-			return s.failed(method, err)
+			return s.failed(name, err)
 		}
-		if err := tries.again(ctx, s.failed(method, err)); err != nil {
+		if err := tries.again(ctx, s.failed(name, err)); err != nil {
 			return err
 		}
 	}
@@ -296,7 +297,7 @@ func (o *opening) start(ctx context.Context, s *Service, l *link, m *method, tri
 		return err
 	}
 	tries.seen.carries(l, headers)
-	o.stream = &Stream{link: l, method: m, seen: tries.seen}
+	o.stream = &Stream{link: l, method: m, name: o.name, seen: tries.seen}
 	return l.session.CallOn(ctx, &o.stream.st, m.id, o.args, then, rpc.CallOptions{
 		Headers: headers, Send: m.send, Recv: m.recv,
 	})
@@ -326,8 +327,8 @@ func (o *opening) frames(m *method) ([]rpc.Outgoing, error) {
 	return then, nil
 }
 
-func (s *Service) failed(method string, err error) error {
-	return &CallError{Service: s.Name(), Method: method, Err: err}
+func (s *Service) failed(name string, err error) error {
+	return &CallError{Service: s.Name(), Method: name, Err: err}
 }
 
 // appendArgs encodes the arguments of a call.

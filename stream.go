@@ -25,6 +25,7 @@ type Stream struct {
 	st     rpc.Stream
 	link   *link
 	method *method
+	name   string      // of the call in errors: the method, or the event of an app
 	detach func() bool // lets go of the context of the call; nil if it cannot end
 
 	counts  *connector   // counts the call when the stream is over; nil if that is for others to do
@@ -108,9 +109,9 @@ func (s *Stream) Decode(ctx context.Context, v any) error {
 	return nil
 }
 
-// Messages ranges over the messages until the end. An error is the last pair.
-// Leaving the loop does not close the stream.
-func (s *Stream) Messages(ctx context.Context) iter.Seq2[Message, error] {
+// All ranges over the messages until the end. An error is the last pair. Leaving
+// the loop does not close the stream.
+func (s *Stream) All(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {
 			m, err := s.Recv(ctx)
@@ -156,11 +157,10 @@ func (s *Stream) end() {
 }
 
 func (s *Stream) failed(err error) error {
-	return &CallError{Service: s.link.service, Method: s.method.name, Err: err}
+	return &CallError{Service: s.link.service, Method: s.name, Err: err}
 }
 
-// Send sends a chunk: the write message, with its arguments. For an app that is
-// one []byte or string. It waits while the connection is full. A method that takes
+// Send sends a chunk: the write message, with its arguments. It waits while the connection is full. A method that takes
 // no chunks is ErrNoMessage; after CloseSend or Fail it is io.ErrClosedPipe.
 func (s *Stream) Send(ctx context.Context, args ...any) error {
 	if !s.method.hasWrite {

@@ -62,7 +62,7 @@ func TestEnqueue(t *testing.T) {
 	r := standin.New(t)
 	r.Serve("app", app(echo))
 	ctx := patient(t)
-	st, err := newClient(t, r).Service("app").Enqueue(ctx, "echo")
+	st, err := newClient(t, r).Service("app").Call(ctx, "enqueue", "echo")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestMessageThatMayNotBeSent(t *testing.T) {
 	r.Serve("node", standin.NodeList())
 	ctx := patient(t)
 	client := newClient(t, r)
-	st, err := client.Service("app").Enqueue(ctx, "e")
+	st, err := client.Service("app").Call(ctx, "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestErrorIsSticky(t *testing.T) {
 		return rpc.Errorf(idl.CategoryUser, 7, "no luck")
 	}))
 	ctx := patient(t)
-	st, err := newClient(t, r).Service("app").Enqueue(ctx, "e")
+	st, err := newClient(t, r).Service("app").Call(ctx, "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestRecvTimeoutThenChunk(t *testing.T) {
 		return s.Send(ctx, idl.Write, chunk("late"))
 	}))
 	ctx := patient(t)
-	st, err := newClient(t, r).Service("app").Enqueue(ctx, "e")
+	st, err := newClient(t, r).Service("app").Call(ctx, "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestCallContextEndsStream(t *testing.T) {
 	r.Serve("app", app(told(how)))
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(context.Background())
-	st, err := newClient(t, r).Service("app").Enqueue(ctx, "e")
+	st, err := newClient(t, r).Service("app").Call(ctx, "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestCloseTellsTheApp(t *testing.T) {
 	r := standin.New(t)
 	how := make(chan error, 1)
 	r.Serve("app", app(told(how)))
-	st, err := newClient(t, r).Service("app").Enqueue(context.Background(), "e")
+	st, err := newClient(t, r).Service("app").Call(context.Background(), "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestCloseAfterTheEnd(t *testing.T) {
 		return nil
 	}))
 	ctx := patient(t)
-	st, err := newClient(t, r).Service("app").Enqueue(ctx, "e")
+	st, err := newClient(t, r).Service("app").Call(ctx, "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestEmptyStream(t *testing.T) {
 	if _, err := cocaine.Get[string](patient(t), svc, "enqueue", "e"); !errors.Is(err, io.EOF) {
 		t.Errorf("Get: %v", err)
 	}
-	if _, err := cocaine.Invoke[string](patient(t), svc, "e", nil); !errors.Is(err, io.EOF) {
+	if _, err := cocaine.Invoke[string](patient(t), cocaine.AppOf(svc), "e", nil); !errors.Is(err, io.EOF) {
 		t.Errorf("Invoke: %v", err)
 	}
 	for v, err := range cocaine.Chunks[string](patient(t), svc, "enqueue", "e") {
@@ -415,7 +415,7 @@ func TestInvoke(t *testing.T) {
 	}
 	in := pair{1, "x"}
 
-	out, err := cocaine.Invoke[pair](patient(t), svc, "same", in)
+	out, err := cocaine.Invoke[pair](patient(t), cocaine.AppOf(svc), "same", in)
 	if err != nil || out != in {
 		t.Errorf("msgpack: %+v, %v", out, err)
 	}
@@ -423,39 +423,39 @@ func TestInvoke(t *testing.T) {
 		t.Errorf("the app got %s", got)
 	}
 	json := svc.With(cocaine.CallOptions{ContentType: cocaine.ContentJSON})
-	if out, err = cocaine.Invoke[pair](patient(t), json, "same", in); err != nil || out != in {
+	if out, err = cocaine.Invoke[pair](patient(t), cocaine.AppOf(json), "same", in); err != nil || out != in {
 		t.Errorf("json: %+v, %v", out, err)
 	}
 	if got := await(t, requests, "the request"); got != `same application/json "{\"a\":1,\"b\":\"x\"}" EOF` {
 		t.Errorf("the app got %s", got)
 	}
-	raw, err := cocaine.Invoke[[]byte](patient(t), svc.With(cocaine.CallOptions{ContentType: cocaine.ContentBytes}), "same", "as it is")
+	raw, err := cocaine.Invoke[[]byte](patient(t), cocaine.AppOf(svc).With(cocaine.CallOptions{ContentType: cocaine.ContentBytes}), "same", "as it is")
 	if err != nil || string(raw) != "as it is" {
 		t.Errorf("bytes: %q, %v", raw, err)
 	}
 	await(t, requests, "the request")
 
-	_, err = cocaine.Invoke[pair](patient(t), svc, "fails", in)
+	_, err = cocaine.Invoke[pair](patient(t), cocaine.AppOf(svc), "fails", in)
 	if want := "cannot call app.fails: boom [42, 100]"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if _, err := cocaine.Invoke[pair](patient(t), svc, "many", in); err == nil {
+	if _, err := cocaine.Invoke[pair](patient(t), cocaine.AppOf(svc), "many", in); err == nil {
 		t.Error("an answer of two chunks was taken")
 	}
-	if _, err := cocaine.Invoke[pair](patient(t), svc, "strange", in); err == nil {
+	if _, err := cocaine.Invoke[pair](patient(t), cocaine.AppOf(svc), "strange", in); err == nil {
 		t.Error("an answer that is no chunk was taken")
 	}
-	if _, err := cocaine.Invoke[int](patient(t), svc, "same", in); err == nil {
+	if _, err := cocaine.Invoke[int](patient(t), cocaine.AppOf(svc), "same", in); err == nil {
 		t.Error("a struct was decoded as a number")
 	}
-	if _, err := cocaine.Invoke[int](patient(t), json, "same", func() {}); err == nil {
+	if _, err := cocaine.Invoke[int](patient(t), cocaine.AppOf(json), "same", func() {}); err == nil {
 		t.Error("a function was encoded")
 	}
-	if _, err := cocaine.Invoke[int](patient(t), svc.With(cocaine.CallOptions{ContentType: "text/html"}), "same", in); err == nil {
+	if _, err := cocaine.Invoke[int](patient(t), cocaine.AppOf(svc).With(cocaine.CallOptions{ContentType: "text/html"}), "same", in); err == nil {
 		t.Error("an unknown content type was used")
 	}
 	r.Serve("node", standin.NodeList())
-	if _, err := cocaine.Invoke[int](patient(t), svc, "same", in); err == nil {
+	if _, err := cocaine.Invoke[int](patient(t), cocaine.AppOf(svc), "same", in); err == nil {
 		t.Error("a node is no app")
 	}
 }
@@ -557,7 +557,7 @@ func TestBackpressure(t *testing.T) {
 			}
 		}
 	}))
-	st, err := newClient(t, r).Service("app").Enqueue(context.Background(), "e")
+	st, err := newClient(t, r).Service("app").Call(context.Background(), "enqueue", "e")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -599,7 +599,7 @@ func TestContextEndsWhileCallOpens(t *testing.T) {
 	for range 300 {
 		ctx, cancel := context.WithCancel(t.Context())
 		go cancel()
-		if st, err := s.Enqueue(ctx, "x"); err == nil {
+		if st, err := s.Call(ctx, "enqueue", "x"); err == nil {
 			st.Close()
 		} else if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
@@ -626,7 +626,7 @@ func TestDeadlineTravelsWithEveryCall(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"Get":    func() error { _, err := cocaine.Get[string](ctx, svc, "enqueue", "e"); return err },
 		"Exec":   func() error { return cocaine.Exec(ctx, svc, "enqueue", "e") },
-		"Invoke": func() error { _, err := cocaine.Invoke[string](ctx, svc, "e", "x"); return err },
+		"Invoke": func() error { _, err := cocaine.Invoke[string](ctx, cocaine.AppOf(svc), "e", "x"); return err },
 		"Chunks": func() error {
 			for _, err := range cocaine.Chunks[string](ctx, svc, "enqueue", "e") {
 				return err
@@ -642,12 +642,18 @@ func TestDeadlineTravelsWithEveryCall(t *testing.T) {
 			return err
 		},
 		"Enqueue": func() error {
-			st, err := svc.Enqueue(ctx, "e")
+			st, err := cocaine.AppOf(svc).Enqueue(ctx, "e")
 			if err == nil {
 				defer st.Close()
 				_, err = st.Recv(ctx)
 			}
 			return err
+		},
+		"InvokeStream": func() error {
+			for _, err := range cocaine.InvokeStream[string](ctx, cocaine.AppOf(svc), "e", "x") {
+				return err
+			}
+			return nil
 		},
 	} {
 		if err := call(); err != nil && !errors.Is(err, io.EOF) {

@@ -51,7 +51,7 @@ func TestNodeFrames(t *testing.T) {
 
 func TestNodeEnqueue(t *testing.T) {
 	s := play(t, "node", idl.NodeService)
-	st, err := s.client.Node().Enqueue(patient(t), "app", "greet")
+	st, err := s.client.Service("node").Call(patient(t), "enqueue", "app", "greet")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,8 +179,8 @@ func TestAppEnqueue(t *testing.T) {
 		s.Want(channel, idl.Close)
 		s.Send(channel, idl.Write, "answer")
 		s.Send(channel, idl.Close)
-		if m, err := st.Recv(patient(t)); err != nil || string(m.Bytes()) != "answer" {
-			t.Errorf("got %q, %v", m.Bytes(), err)
+		if chunk, err := st.Recv(patient(t)); err != nil || string(chunk) != "answer" {
+			t.Errorf("got %q, %v", chunk, err)
 		}
 		if _, err := st.Recv(patient(t)); err != io.EOF {
 			t.Error(err)

@@ -70,11 +70,11 @@ func (u *unary) encodeEvent(event string, format codec.Format, in any) (err erro
 }
 
 // ask makes a call, again as often as the policy says and the way it failed allows,
-// and decodes the answer.
-func (s *Service) ask(ctx context.Context, u *unary, method string) error {
+// and decodes the answer. Errors give the call the name.
+func (s *Service) ask(ctx context.Context, u *unary, method, name string) error {
 	tries := s.attempts()
 	tries.seen = s.observe(ctx, method, u.args, u.question.Chunk)
-	answer, err := s.askAgain(ctx, &tries, u, method)
+	answer, err := s.askAgain(ctx, &tries, u, method, name)
 	if err == errNotUnary {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Service) ask(ctx context.Context, u *unary, method string) error {
 	}
 	if err == nil {
 		if err = u.decode(answer); err != nil {
-			err = s.failed(method, &kindError{err, ErrBadAnswer})
+			err = s.failed(name, &kindError{err, ErrBadAnswer})
 		}
 	}
 	s.over(&tries, err)
@@ -105,9 +105,9 @@ func (u *unary) decode(answer []byte) error {
 	return u.format.Decode(chunk, u.into)
 }
 
-func (s *Service) askAgain(ctx context.Context, tries *attempts, u *unary, method string) ([]byte, error) {
+func (s *Service) askAgain(ctx context.Context, tries *attempts, u *unary, method, name string) ([]byte, error) {
 	for {
-		if err := s.begin(ctx, tries, method, u); err != nil {
+		if err := s.begin(ctx, tries, method, name, u); err != nil {
 			return nil, err
 		}
 		answer, err := u.await(ctx)
@@ -115,7 +115,7 @@ func (s *Service) askAgain(ctx context.Context, tries *attempts, u *unary, metho
 			return answer, nil
 		}
 		again := tries.repeats() && repeatable(err, u.req.Answered(), u.req.Trailer(), s.opts.Idempotent)
-		err = s.failed(method, err)
+		err = s.failed(name, err)
 		if !again {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func ExampleNewRuntime() {
 			})
 		})
 
-		text, err := cocaine.Invoke[string](t.Context(), rt.Client().Service("hello"), "greet", "first")
+		text, err := cocaine.Invoke[string](t.Context(), rt.Client().App("hello"), "greet", "first")
 		fmt.Println(text, err)
 	})
 	// Output: hello Ann <nil>
@@ -134,7 +134,7 @@ func ExampleWorker_Kill() {
 				return "", ctx.Err()
 			})
 		})
-		hello := rt.Client().Service("hello")
+		hello := rt.Client().App("hello")
 		greet := func(ctx context.Context) (string, error) { return cocaine.Invoke[string](ctx, hello, "greet", "Ann") }
 
 		call := cocaine.Go(t.Context(), greet)

@@ -13,7 +13,7 @@
 //			})
 //		})
 //
-//		got, err := cocaine.Invoke[Greeting](t.Context(), rt.Client().Service("hello"), "greet", Person{"Ann"})
+//		got, err := cocaine.Invoke[Greeting](t.Context(), rt.Client().App("hello"), "greet", Person{"Ann"})
 //		if err != nil || got.Text != "hello Ann" {
 //			t.Errorf("got %v, %v", got, err)
 //		}

@@ -35,7 +35,7 @@ func greet(_ context.Context, p person) (greeting, error) {
 func bindGreet(w *worker.Worker) { worker.Handle(w, "greet", greet) }
 
 func invoke(ctx context.Context, rt *cocainetest.Runtime, app, name string) (string, error) {
-	g, err := cocaine.Invoke[greeting](ctx, rt.Client().Service(app), "greet", person{name})
+	g, err := cocaine.Invoke[greeting](ctx, rt.Client().App(app), "greet", person{name})
 	return g.Text, err
 }
 
@@ -95,7 +95,7 @@ func TestWorkerCallsServices(t *testing.T) {
 		})
 	})
 	ctx := cocaine.WithTrace(t.Context(), cocaine.Trace{ID: 7, Span: 8})
-	got, err := cocaine.Invoke[greeting](ctx, rt.Client().Service("hello"), "greet", "first")
+	got, err := cocaine.Invoke[greeting](ctx, rt.Client().App("hello"), "greet", "first")
 	if err != nil || got.Text != "hello Ann" {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -126,7 +126,7 @@ func TestHourInNoTime(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		start := time.Now()
-		if _, err := cocaine.Invoke[any](ctx, rt.Client().Service("hello"), "wait", nil); err == nil {
+		if _, err := cocaine.Invoke[any](ctx, rt.Client().App("hello"), "wait", nil); err == nil {
 			t.Error("it was answered")
 		}
 		if took := time.Since(start); took < time.Hour || took > time.Hour+time.Minute {
@@ -472,7 +472,7 @@ func TestFrames(t *testing.T) {
 			worker.Handle(w, "greet", func(_ context.Context, name string) (string, error) { return "hello " + name, nil })
 		})
 		synctest.Wait()
-		got, err := cocaine.Invoke[string](t.Context(), rt.Client().Service("hello").With(cocaine.CallOptions{ContentType: cocaine.ContentBytes}), "greet", "Ann")
+		got, err := cocaine.Invoke[string](t.Context(), rt.Client().App("hello").With(cocaine.CallOptions{ContentType: cocaine.ContentBytes}), "greet", "Ann")
 		if err != nil || got != "hello Ann" {
 			t.Fatalf("got %q, %v", got, err)
 		}

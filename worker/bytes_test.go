@@ -22,7 +22,7 @@ func TestRequestRead(t *testing.T) {
 				return err
 			}
 			all = append(all, string(first))
-			for chunk, err := range s.Chunks(ctx) { // the rest
+			for chunk, err := range s.All(ctx) { // the rest
 				if err != nil {
 					return err
 				}
@@ -156,8 +156,8 @@ func TestWriteAfterClose(t *testing.T) {
 			if s.Closed() {
 				t.Error("closed from the start")
 			}
-			got <- s.Close()
-			got <- s.Close()
+			got <- s.CloseSend()
+			got <- s.CloseSend()
 			if !s.Closed() {
 				t.Error("Close left it open")
 			}
@@ -184,7 +184,7 @@ func TestWriteAfterClose(t *testing.T) {
 func TestErrorThenChoke(t *testing.T) {
 	s := play(t, func(w *worker.Worker) {
 		w.HandleStream("e", func(ctx context.Context, s *worker.Stream) error {
-			err := errors.Join(s.Send(ctx, []byte("x")), s.Fail(errors.New("why")), s.Fail(errors.New("again")), s.Close())
+			err := errors.Join(s.Send(ctx, []byte("x")), s.Fail(errors.New("why")), s.Fail(errors.New("again")), s.CloseSend())
 			if err != nil || !s.Closed() {
 				t.Errorf("got %v", err)
 			}

@@ -28,7 +28,7 @@ func TestCallerGivesUp(t *testing.T) {
 				return ctx.Err()
 			})
 		})
-		app := rt.Client().Service("app")
+		app := rt.Client().App("app")
 		st, err := app.Enqueue(t.Context(), "wait")
 		if err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func TestCallerGivesUp(t *testing.T) {
 			t.Errorf("the caller went away, and the handler's context ended because of %v", err)
 		}
 		other := rt.NewClient(cocaine.Options{})
-		if g, err := cocaine.Invoke[greeting](t.Context(), other.Service("app"), "greet", person{"Ann"}); err != nil || g.Text != "hello Ann" {
+		if g, err := cocaine.Invoke[greeting](t.Context(), other.App("app"), "greet", person{"Ann"}); err != nil || g.Text != "hello Ann" {
 			t.Errorf("the next caller gets %v, %v", g, err)
 		}
 	})
@@ -74,7 +74,7 @@ func TestStopFinishesRequests(t *testing.T) {
 		}{{5 * time.Second, nil}, {time.Hour, cocaine.Errorf(42, 100, "")}} {
 			w := rt.Worker("app", sleepy)
 			nap := cocaine.Go(t.Context(), func(ctx context.Context) (string, error) {
-				return cocaine.Invoke[string](ctx, rt.Client().Service("app"), "sleep", c.nap)
+				return cocaine.Invoke[string](ctx, rt.Client().App("app"), "sleep", c.nap)
 			})
 			synctest.Wait()
 			start := time.Now()

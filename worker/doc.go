@@ -46,7 +46,7 @@
 // that of a call which the handler has made is such another one, because what it says
 // is about somebody else. Who wants to pass it on returns the *cocaine.Error in it. A
 // panic costs its request the same error, and the worker lives; the log has the
-// [PanicError] with its stack.
+// [cocaine.PanicError] with its stack.
 //
 // # Context
 //

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"errors"
-	"fmt"
 	"runtime/debug"
 
 	"github.com/cocaine/cocaine-go"
@@ -36,24 +35,7 @@ func (e *RequestError) Error() string { return "request error - " + e.Err.Error(
 // Unwrap gives the caller's error to errors.Is and errors.As.
 func (e *RequestError) Unwrap() error { return e.Err }
 
-// A PanicError is the failure of a handler that panicked. The log has it; Recover
-// shows it to middleware.
-type PanicError struct {
-	Event string // whose handler it was
-	Value any    // what the handler panicked with
-	Stack []byte // of the goroutine, as debug.Stack gives it
-}
-
 // newPanicError is called by a deferred function that has recovered.
-func newPanicError(event string, v any) *PanicError {
-	return &PanicError{Event: event, Value: v, Stack: debug.Stack()}
-}
-
-// Error implements error. The stack is not in it: callers see it.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-// Unwrap gives what the handler panicked with, if that is an error.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
+func newPanicError(v any) *cocaine.PanicError {
+	return &cocaine.PanicError{Value: v, Stack: debug.Stack()}
 }

@@ -11,7 +11,7 @@ import (
 
 // demo makes a worker that stands alone, on any port, and a function that runs it
 // while something calls its app.
-func demo() (w *worker.Worker, while func(calls func(ctx context.Context, app *cocaine.Service))) {
+func demo() (w *worker.Worker, while func(calls func(ctx context.Context, app cocaine.App))) {
 	running := make(chan struct{})
 	w, err := worker.New(worker.Options{
 		App: "demo", Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
@@ -20,7 +20,7 @@ func demo() (w *worker.Worker, while func(calls func(ctx context.Context, app *c
 	if err != nil {
 		log.Fatal(err)
 	}
-	return w, func(calls func(ctx context.Context, app *cocaine.Service)) {
+	return w, func(calls func(ctx context.Context, app cocaine.App)) {
 		ctx, stop := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- w.Run(ctx) }()
@@ -29,7 +29,7 @@ func demo() (w *worker.Worker, while func(calls func(ctx context.Context, app *c
 		if err != nil {
 			log.Fatal(err)
 		}
-		calls(ctx, client.Service("demo"))
+		calls(ctx, client.App("demo"))
 		stop()
 		if err := <-ended; err != nil {
 			log.Fatal(err)

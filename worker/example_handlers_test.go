@@ -21,7 +21,7 @@ func ExampleWorker_HandleDefault() {
 	w.HandlePrefix("user.", worker.Func(func(ctx context.Context, name string) (string, error) {
 		return strings.TrimPrefix(worker.Event(ctx), "user.") + " " + name, nil
 	}))
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		for _, event := range []string{"user.greet", "user.forget", "unknown"} {
 			text, err := cocaine.Invoke[string](ctx, app, event, "Ann")
 			fmt.Println(text, err)
@@ -42,7 +42,7 @@ func ExampleWorker_HandleRaw() {
 		}
 		return chunk, nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		app = app.With(cocaine.CallOptions{ContentType: cocaine.ContentBytes})
 		text, err := cocaine.Invoke[string](ctx, app, "reverse", "\xc1 no msgpack")
 		fmt.Printf("%q %v\n", text, err)
@@ -63,7 +63,7 @@ func ExampleStream_Reader() {
 		}
 		return lines.Err()
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		st, err := app.Enqueue(ctx, "lines")
 		if err != nil {
 			fmt.Println(err)
@@ -71,21 +71,19 @@ func ExampleStream_Reader() {
 		}
 		defer st.Close()
 		for _, piece := range []string{"one\ntw", "o\nthr", "ee"} {
-			if err := st.Send(ctx, piece); err != nil {
+			if err := st.Send(ctx, []byte(piece)); err != nil {
 				fmt.Println(err)
 			}
 		}
 		if err := st.CloseSend(ctx); err != nil {
 			fmt.Println(err)
 		}
-		for m, err := range st.Messages(ctx) {
+		for chunk, err := range st.All(ctx) {
 			if err != nil {
 				fmt.Println(err)
 				return
 			}
-			if m.Name == "write" {
-				fmt.Printf("%s\n", m.Bytes())
-			}
+			fmt.Printf("%s\n", chunk)
 		}
 	})
 	// Output:
@@ -103,7 +101,7 @@ func ExampleLimit() {
 		defer func() { working-- }()
 		return working, nil
 	}, worker.Limit(1))
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		var all []*cocaine.Future[int]
 		for range 3 {
 			all = append(all, cocaine.Go(ctx, func(ctx context.Context) (int, error) {
@@ -130,7 +128,7 @@ func ExampleTimeout() {
 		fmt.Println("handler:", context.Cause(ctx))
 		return nil, ctx.Err()
 	}, worker.Timeout(time.Millisecond))
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		_, err := cocaine.Invoke[any](ctx, app, "ponder", nil)
 		if e, ok := errors.AsType[*cocaine.Error](err); ok {
 			defer fmt.Println("caller:", e)
@@ -154,7 +152,7 @@ func ExampleWorker_OnStart() {
 		return nil
 	})
 	worker.Handle(w, "greet", func(_ context.Context, name string) (string, error) { return greeting + name, nil })
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		fmt.Println(cocaine.Invoke[string](ctx, app, "greet", "Ann"))
 	})
 	// Output:

@@ -21,7 +21,7 @@ func ExampleHTTP() {
 	})
 	w, while := demo()
 	w.HandleStream("http", worker.HTTP(mux))
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		request, err := cocaine.Encode([]any{"GET", "/users/ann", "1.1", [][]string{{"Host", "example.org"}}, ""})
 		if err != nil {
 			log.Fatal(err)
@@ -42,12 +42,12 @@ func ExampleHTTP() {
 			Status int
 			Header [][2]string
 		}
-		if err := cocaine.Raw(head.Bytes()).Decode(&response); err != nil {
+		if err := cocaine.Raw(head).Decode(&response); err != nil {
 			log.Fatal(err)
 		}
 		fmt.Println(response.Status, response.Header)
 		body, err := stream.Recv(ctx)
-		fmt.Printf("%s%v\n", body.Bytes(), err)
+		fmt.Printf("%s%v\n", body, err)
 	})
 	// Output:
 	// 200 [[Content-Length 10] [Content-Type text/plain; charset=utf-8]]
@@ -62,7 +62,7 @@ func ExampleFileEvent() {
 		fmt.Printf("%v, %d bytes, written at %v\n", f.FileMode(), f.Size, f.Mtime.UTC().Format(time.DateTime))
 		return nil
 	}))
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		// mode, inode, device, links, user, group, size, times of access, modification and change
 		stat := []int64{0o100644, 4711, 2049, 1, 1000, 1000, 512, 0, 1_600_000_000, 0}
 		if _, err := cocaine.Invoke[any](ctx, app, "changed", stat); err != nil {

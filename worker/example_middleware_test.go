@@ -52,7 +52,7 @@ func ExampleWorker_Use() {
 	worker.Handle(w, "greet", func(ctx context.Context, greeting string) (string, error) {
 		return fmt.Sprintf("%s, %s", greeting, ctx.Value(userKey{})), nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		for _, token := range []string{"s3cret", "guess"} {
 			caller := app.With(cocaine.CallOptions{Headers: cocaine.Headers{{Name: "token", Value: token}}})
 			text, err := cocaine.Invoke[string](ctx, caller, "greet", "hello")
@@ -76,7 +76,7 @@ func ExampleWith() {
 		}),
 		logged,
 	))
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		fmt.Println(cocaine.Invoke[string](ctx, app, "now", nil))
 	})
 	// Output:
@@ -91,14 +91,14 @@ func ExampleRecover() {
 	w.Use(func(next worker.Handler) worker.Handler {
 		return worker.HandlerFunc(func(ctx context.Context, s *worker.Stream) error {
 			err := next.Serve(ctx, s)
-			if e, ok := errors.AsType[*worker.PanicError](err); ok {
-				fmt.Printf("%s panicked with %q, the stack is known: %t\n", e.Event, e.Value, len(e.Stack) > 0)
+			if e, ok := errors.AsType[*cocaine.PanicError](err); ok {
+				fmt.Printf("%s panicked with %q, the stack is known: %t\n", s.Event(), e.Value, len(e.Stack) > 0)
 			}
 			return err
 		})
 	}, worker.Recover())
 	worker.Handle(w, "boom", func(context.Context, any) (any, error) { panic("oh no") })
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		_, err := cocaine.Invoke[any](ctx, app, "boom", nil)
 		e, _ := errors.AsType[*cocaine.Error](err)
 		fmt.Println(e)

@@ -22,7 +22,7 @@ func ExampleObserve() {
 		}
 		return "hello " + name, nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		_, _ = cocaine.Invoke[string](ctx, app, "greet", "Ann")
 		_, _ = cocaine.Invoke[string](ctx, app, "greet", "")
 	})
@@ -49,7 +49,7 @@ func ExampleLogRequests() {
 		log.InfoContext(ctx, "greeting", "name", name)
 		return "hello " + name, nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		_, _ = cocaine.Invoke[string](cocaine.WithTrace(ctx, cocaine.Trace{ID: 5, Span: 5}), app, "greet", "Ann")
 	})
 	// Output:

@@ -28,7 +28,7 @@ func ExampleHandle() {
 		}
 		return greeting{Text: "hello " + p.Name}, nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		fmt.Println(cocaine.Invoke[greeting](ctx, app, "greet", person{"Ann"}))
 		_, err := cocaine.Invoke[greeting](ctx, app, "greet", person{})
 		fmt.Println(err)
@@ -42,7 +42,7 @@ func ExampleHandle() {
 func ExampleWorker_HandleStream() {
 	w, while := demo()
 	w.HandleStream("shout", func(ctx context.Context, s *worker.Stream) error {
-		for chunk, err := range s.Chunks(ctx) {
+		for chunk, err := range s.All(ctx) {
 			if err != nil {
 				return err
 			}
@@ -52,18 +52,18 @@ func ExampleWorker_HandleStream() {
 		}
 		return nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		stream, err := app.Enqueue(ctx, "shout")
 		if err != nil {
 			log.Fatal(err)
 		}
 		defer stream.Close()
 		for _, word := range []string{"one", "two"} {
-			if err := stream.Send(ctx, word); err != nil {
+			if err := stream.Send(ctx, []byte(word)); err != nil {
 				log.Fatal(err)
 			}
-			m, err := stream.Recv(ctx)
-			fmt.Printf("%s %v\n", m.Bytes(), err)
+			chunk, err := stream.Recv(ctx)
+			fmt.Printf("%s %v\n", chunk, err)
 		}
 	})
 	// Output:
@@ -90,7 +90,7 @@ func ExampleStream_Encode() {
 		}
 		return nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		text, err := cocaine.Encode("first\nsecond")
 		if err != nil {
 			log.Fatal(err)
@@ -103,12 +103,12 @@ func ExampleStream_Encode() {
 		if err := stream.Send(ctx, []byte(text)); err != nil {
 			log.Fatal(err)
 		}
-		for m, err := range stream.Messages(ctx) {
+		for chunk, err := range stream.All(ctx) {
 			if err != nil {
 				log.Fatal(err)
 			}
 			var l line
-			if err := cocaine.Raw(m.Bytes()).Decode(&l); err != nil {
+			if err := cocaine.Raw(chunk).Decode(&l); err != nil {
 				log.Fatal(err)
 			}
 			fmt.Println(l.Number, l.Text)
@@ -127,22 +127,22 @@ func ExampleStream_Writer() {
 		fmt.Fprintf(s.Writer(ctx), "%d bytes", n)
 		return err
 	})
-	while(func(ctx context.Context, app *cocaine.Service) {
+	while(func(ctx context.Context, app cocaine.App) {
 		stream, err := app.Enqueue(ctx, "count")
 		if err != nil {
 			log.Fatal(err)
 		}
 		defer stream.Close()
 		for _, chunk := range []string{"four", "and nine"} {
-			if err := stream.Send(ctx, chunk); err != nil {
+			if err := stream.Send(ctx, []byte(chunk)); err != nil {
 				log.Fatal(err)
 			}
 		}
 		if err := stream.CloseSend(ctx); err != nil {
 			log.Fatal(err)
 		}
-		m, err := stream.Recv(ctx)
-		fmt.Printf("%s %v\n", m.Bytes(), err)
+		chunk, err := stream.Recv(ctx)
+		fmt.Printf("%s %v\n", chunk, err)
 	})
 	// Output: 12 bytes <nil>
 }
@@ -162,7 +162,7 @@ func ExampleWorker_Client() {
 		}
 		return page, nil
 	})
-	while(func(ctx context.Context, app *cocaine.Service) { // without a runtime, so there is no storage
+	while(func(ctx context.Context, app cocaine.App) { // without a runtime, so there is no storage
 		_, err := cocaine.Invoke[[]byte](ctx, app, "page", "front")
 		fmt.Println(err)
 	})

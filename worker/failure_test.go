@@ -162,8 +162,8 @@ func TestRecover(t *testing.T) {
 	})
 	s.ask(2, "value", "\xc0")
 	s.WantError(2, 42, 100)
-	e, ok := errors.AsType[*worker.PanicError](await(t, seen, "the error"))
-	if !ok || e.Event != "value" || e.Value != context.Canceled || !strings.Contains(string(e.Stack), "TestRecover") || !errors.Is(e, context.Canceled) {
+	e, ok := errors.AsType[*cocaine.PanicError](await(t, seen, "the error"))
+	if !ok || e.Value != context.Canceled || !strings.Contains(string(e.Stack), "TestRecover") || !errors.Is(e, context.Canceled) {
 		t.Errorf("middleware saw %v", e)
 	}
 	s.stop()

@@ -30,14 +30,14 @@ func (w *Worker) Use(ms ...Middleware) {
 }
 
 // Recover is middleware that turns a panic of the handlers inside it into a
-// *PanicError, so that the middleware around it sees a failure as an error. The
+// *cocaine.PanicError, so that the middleware around it sees a failure as an error. The
 // worker survives a panic without it, too.
 func Recover() Middleware {
 	return func(next Handler) Handler {
 		return HandlerFunc(func(ctx context.Context, s *Stream) (err error) {
 			defer func() {
 				if v := recover(); v != nil {
-					err = newPanicError(s.Event(), v)
+					err = newPanicError(v)
 				}
 			}()
 			return next.Serve(ctx, s)

@@ -98,7 +98,7 @@ func (w *watched) serve(ctx context.Context, next Handler, s *Stream, f Observer
 	defer func() {
 		v := recover()
 		if v != nil {
-			err = newPanicError(s.Event(), v)
+			err = newPanicError(v)
 		} else if late := s.c.late(); late != nil {
 			err = late
 		}
@@ -132,7 +132,7 @@ func LogRequests(l *slog.Logger) Observer {
 }
 
 func (r *RequestInfo) level() slog.Level {
-	if _, ok := errors.AsType[*PanicError](r.Err); ok {
+	if _, ok := errors.AsType[*cocaine.PanicError](r.Err); ok {
 		return slog.LevelError
 	}
 	switch r.Outcome() {

@@ -78,7 +78,7 @@ func TestObserve(t *testing.T) {
 			t.Errorf("%s: the reply is %v", c.event, reply)
 		}
 	}
-	if e, ok := errors.AsType[*worker.PanicError](requests[4].Err); !ok || e.Value != "oh no" || !strings.Contains(string(e.Stack), "observe_test.go") {
+	if e, ok := errors.AsType[*cocaine.PanicError](requests[4].Err); !ok || e.Value != "oh no" || !strings.Contains(string(e.Stack), "observe_test.go") {
 		t.Errorf("the panic is %#v", requests[4].Err)
 	}
 	if log := s.log.String(); !strings.Contains(log, "handler panicked") || !strings.Contains(log, "observe_test.go") {
@@ -177,7 +177,7 @@ func TestLogRequests(t *testing.T) {
 			"level=INFO msg=\"request ok\" event=greet channel=2 outcome=ok duration=1ms\n"},
 		{worker.RequestInfo{Event: "greet", Channel: 2, Waited: time.Second, Trace: cocaine.Trace{ID: 1, Span: 2}, Err: cocaine.Errorf(43, 7, "no")},
 			"level=WARN msg=\"request error\" event=greet channel=2 outcome=error duration=0s waited=1s trace_id=0000000000000001 category=43 code=7 error=\"no [43, 7]\"\n"},
-		{worker.RequestInfo{Event: "greet", Channel: 2, Err: &worker.PanicError{Value: "oh no"}},
+		{worker.RequestInfo{Event: "greet", Channel: 2, Err: &cocaine.PanicError{Value: "oh no"}},
 			"level=ERROR msg=\"request error\" event=greet channel=2 outcome=error duration=0s category=42 code=100 error=\"panic: oh no\"\n"},
 		{worker.RequestInfo{Event: "greet", Channel: 2, Err: context.Canceled},
 			"level=INFO msg=\"request canceled\" event=greet channel=2 outcome=canceled duration=0s category=42 code=100 error=\"context canceled\"\n"},

@@ -89,7 +89,7 @@ func TestProcessAlone(t *testing.T) {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
-	app := client.Service("worker")
+	app := client.App("worker")
 	if got, err := cocaine.Invoke[greeting](ctx, app, "greet", person{"Ann"}); err != nil || got.Text != "hello Ann" {
 		t.Errorf("got %v, %v", got, err)
 	}

@@ -27,7 +27,7 @@ func reply(err error) *cocaine.Error {
 	if e, ok := err.(*cocaine.Error); ok {
 		return e
 	}
-	if _, ok := errors.AsType[*PanicError](err); ok { // whatever the panic was about
+	if _, ok := errors.AsType[*cocaine.PanicError](err); ok { // whatever the panic was about
 		return &cocaine.Error{Category: idl.CategoryWorker, Code: codeFailed, Message: err.Error()}
 	}
 	if _, ok := errors.AsType[*cocaine.CallError](err); ok {
@@ -48,7 +48,7 @@ func (r *request) guard(call func() error) (err error) {
 	err = errGoexit
 	defer func() {
 		if v := recover(); v != nil {
-			e := newPanicError(r.event, v)
+			e := newPanicError(v)
 			r.run.log.LogAttrs(r, slog.LevelError, "handler panicked", append(r.attrs(), slog.Any("panic", v), slog.String("stack", string(e.Stack)))...)
 			err = e
 		}

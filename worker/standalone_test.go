@@ -62,7 +62,7 @@ func TestStandalone(t *testing.T) {
 	a := alone(t, worker.Options{App: "hello", Listen: "127.0.0.1:0"}, func(w *worker.Worker) {
 		worker.Handle(w, "greet", greet)
 		w.HandleStream("echo", func(ctx context.Context, s *worker.Stream) error {
-			for chunk, err := range s.Chunks(ctx) {
+			for chunk, err := range s.All(ctx) {
 				if err != nil {
 					return err
 				}
@@ -73,7 +73,7 @@ func TestStandalone(t *testing.T) {
 			return nil
 		})
 	})
-	ctx, app := t.Context(), a.client.Service("hello")
+	ctx, app := t.Context(), a.client.App("hello")
 	for range 2 {
 		if got, err := cocaine.Invoke[greeting](ctx, app, "greet", person{"Ann"}); err != nil || got.Text != "hello Ann" {
 			t.Errorf("got %v, %v", got, err)
@@ -85,11 +85,11 @@ func TestStandalone(t *testing.T) {
 	}
 	defer st.Close()
 	for _, chunk := range []string{"one", "two"} {
-		if err := st.Send(ctx, chunk); err != nil {
+		if err := st.Send(ctx, []byte(chunk)); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := st.Recv(ctx); err != nil || string(m.Bytes()) != chunk {
-			t.Errorf("got %v, %v", m, err)
+		if got, err := st.Recv(ctx); err != nil || string(got) != chunk {
+			t.Errorf("got %q, %v", got, err)
 		}
 	}
 	if err := st.CloseSend(ctx); err != nil {
@@ -105,7 +105,7 @@ func TestStandalone(t *testing.T) {
 	if err := await(t, a.result, "the end of Run"); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	if err := cocaine.Exec(ctx, app, "enqueue", "greet"); err == nil {
+	if err := cocaine.Exec(ctx, app.Service(), "enqueue", "greet"); err == nil {
 		t.Error("it serves after its end")
 	}
 }
@@ -114,7 +114,7 @@ func TestStandalone(t *testing.T) {
 func TestStandaloneServices(t *testing.T) {
 	a := alone(t, worker.Options{App: "hello", Listen: "127.0.0.1:0"}, func(w *worker.Worker) { worker.Handle(w, "greet", greet) })
 	ctx := t.Context()
-	if _, err := cocaine.Invoke[greeting](ctx, a.client.Service("hello"), "greet", person{"Ann"}); err != nil {
+	if _, err := cocaine.Invoke[greeting](ctx, a.client.App("hello"), "greet", person{"Ann"}); err != nil {
 		t.Fatal(err)
 	}
 	if apps, err := a.client.Node().List(ctx); err != nil || len(apps) != 1 || apps[0] != "hello" {
@@ -163,13 +163,13 @@ func TestStandaloneClient(t *testing.T) {
 		}
 		worker.Handle(w, "greet", greet)
 		worker.Handle(w, "twice", func(ctx context.Context, p person) (greeting, error) {
-			return cocaine.Invoke[greeting](ctx, client.Service("hello"), "greet", p)
+			return cocaine.Invoke[greeting](ctx, client.App("hello"), "greet", p)
 		})
 		worker.Handle(w, "store", func(ctx context.Context, _ any) (any, error) {
 			return nil, client.Service("storage").Connect(ctx)
 		})
 	})
-	app := a.client.Service("hello")
+	app := a.client.App("hello")
 	if got, err := cocaine.Invoke[greeting](t.Context(), app, "twice", person{"Ann"}); err != nil || got.Text != "hello Ann" {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -204,7 +204,7 @@ func TestStandaloneDrains(t *testing.T) {
 			return in, nil
 		})
 	})
-	app := a.client.Service("hello")
+	app := a.client.App("hello")
 	f := cocaine.Go(t.Context(), func(ctx context.Context) (string, error) { return cocaine.Invoke[string](ctx, app, "wait", "x") })
 	await(t, entered, "the handler")
 	a.stop()

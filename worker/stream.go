@@ -37,8 +37,8 @@ func (s *Stream) Headers() cocaine.Headers { return s.c.headers }
 // 10 s then loses its input and its context ends.
 func (s *Stream) Recv(ctx context.Context) ([]byte, error) { return s.c.recv(ctx) }
 
-// Chunks ranges over the chunks until the caller's end. An error is the last pair.
-func (s *Stream) Chunks(ctx context.Context) iter.Seq2[[]byte, error] {
+// All ranges over the chunks until the caller's end. An error is the last pair.
+func (s *Stream) All(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for {
 			chunk, err := s.Recv(ctx)
@@ -79,9 +79,10 @@ func (s *Stream) Encode(ctx context.Context, v any) error {
 	return s.c.send(ctx, format, v)
 }
 
-// Close ends the answer before the handler returns; receiving goes on. Further
-// calls do nothing. Whoever sends afterwards gets io.ErrClosedPipe.
-func (s *Stream) Close() error { return s.c.endSend(nil) }
+// CloseSend ends the answer before the handler returns; receiving goes on. It does
+// not wait. Further calls do nothing. Whoever sends afterwards gets
+// io.ErrClosedPipe.
+func (s *Stream) CloseSend() error { return s.c.endSend(nil) }
 
 // Fail ends the answer with an error before the handler returns, as the return of
 // the error would. After an end it does nothing. It panics if err is nil.
@@ -92,6 +93,6 @@ func (s *Stream) Fail(err error) error {
 	return s.c.endSend(err)
 }
 
-// Closed reports whether the answer has ended: by Close, by Fail, or because the
+// Closed reports whether the answer has ended: by CloseSend, by Fail, or because the
 // handler has used up its time.
 func (s *Stream) Closed() bool { return s.c.isClosed() }

@@ -15,7 +15,7 @@ import (
 )
 
 func echo(ctx context.Context, s *worker.Stream) error {
-	for chunk, err := range s.Chunks(ctx) {
+	for chunk, err := range s.All(ctx) {
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func TestStreamEnds(t *testing.T) {
 	var kept *worker.Stream
 	s := play(t, func(w *worker.Worker) {
 		w.HandleStream("close", func(ctx context.Context, s *worker.Stream) error {
-			if err := errors.Join(s.Send(ctx, []byte("x")), s.Close(), s.Close()); err != nil {
+			if err := errors.Join(s.Send(ctx, []byte("x")), s.CloseSend(), s.CloseSend()); err != nil {
 				t.Error(err)
 			}
 			if err := s.Send(ctx, []byte("y")); !errors.Is(err, io.ErrClosedPipe) {
@@ -236,7 +236,7 @@ func TestBackPressure(t *testing.T) {
 			w.HandleStream("slow", func(ctx context.Context, s *worker.Stream) error {
 				<-release
 				n := byte(0)
-				for chunk, err := range s.Chunks(ctx) {
+				for chunk, err := range s.All(ctx) {
 					if err != nil {
 						return err
 					}

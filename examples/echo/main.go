@@ -20,7 +20,7 @@ import (
 // return of the handler ends the answer. A caller that is slow to read holds Send
 // up; one that goes away ends ctx.
 func echo(ctx context.Context, s *worker.Stream) error {
-	for chunk, err := range s.Chunks(ctx) {
+	for chunk, err := range s.All(ctx) {
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,7 @@ func TestHelloByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	got, err := cocaine.Invoke[Greeting](t.Context(), client.Service("hello"), "greet", Person{"Ann"})
+	got, err := cocaine.Invoke[Greeting](t.Context(), client.App("hello"), "greet", Person{"Ann"})
 	if err != nil || got.Text != "hello Ann" {
 		t.Errorf("got %v, %v", got, err)
 	}

@@ -68,7 +68,7 @@ Standard error gets one line about who answered and how long it took.`,
 type conversation struct {
 	a      *app
 	format format
-	stream *cocaine.Stream
+	stream *cocaine.AppStream
 	ended  bool // the last byte that was printed ended a line
 }
 
@@ -102,7 +102,7 @@ func (a *app) call(ctx context.Context, c *cocaine.Client, args []string, f *cal
 	}
 	headers = append(headers, cocaine.Header{Name: engine.StoryHeader, Value: "1"})
 	began := time.Now()
-	t.stream, err = c.Service(name).With(cocaine.CallOptions{Headers: headers}).Enqueue(ctx, event)
+	t.stream, err = c.App(name).With(cocaine.CallOptions{Headers: headers}).Enqueue(ctx, event)
 	if err != nil {
 		return explainEvent(ctx, c, name, event, nil, err)
 	}
@@ -180,12 +180,12 @@ func (t *conversation) exchange(ctx context.Context, data []byte) error {
 	if err := t.stream.CloseSend(ctx); err != nil {
 		return err
 	}
-	for m, err := range t.stream.Messages(ctx) {
+	for chunk, err := range t.stream.All(ctx) {
 		if err != nil {
 			t.endLine()
 			return err
 		}
-		if err := t.print(m.Bytes()); err != nil {
+		if err := t.print(chunk); err != nil {
 			return err
 		}
 	}
@@ -231,14 +231,14 @@ func (t *conversation) converse(ctx context.Context, input io.Reader) error {
 			cancel(err)
 		}
 	}()
-	for m, err := range t.stream.Messages(ctx) {
+	for chunk, err := range t.stream.All(ctx) {
 		if f, ok := errors.AsType[*failure](err); ok {
 			return f // of the input
 		}
 		if err != nil {
 			return err
 		}
-		line, err := t.format.decode(m.Bytes())
+		line, err := t.format.decode(chunk)
 		if err != nil {
 			return err
 		}

@@ -118,7 +118,7 @@ func greet(_ context.Context, in struct {
 }
 
 func echo(ctx context.Context, s *worker.Stream) error {
-	for chunk, err := range s.Chunks(ctx) {
+	for chunk, err := range s.All(ctx) {
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package clientgen_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -241,16 +240,16 @@ func TestCallApp(t *testing.T) {
 	if err != nil || len(echoed) != 1 || echoed[0] != "Ann" {
 		t.Errorf("greet: %q, %v", echoed, err)
 	}
-	st, err := h.Enqueue(ctx, "greet", "tag")
+	st, err := h.Enqueue(ctx, "greet", []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	if err := errors.Join(st.Send(ctx, "x"), st.CloseSend(ctx)); err != nil {
+	if err := st.CloseSend(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := st.Recv(ctx); err != nil || string(m.Bytes()) != "x" {
-		t.Errorf("enqueue: %q, %v", m.Bytes(), err)
+	if chunk, err := st.Recv(ctx); err != nil || string(chunk) != "x" {
+		t.Errorf("enqueue: %q, %v", chunk, err)
 	}
 }
 

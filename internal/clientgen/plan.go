@@ -16,6 +16,7 @@ type file struct {
 	service  string
 	version  int
 	doc      string // of the protocol
+	app      bool   // the service is an app, whose client has a cocaine.App
 	methods  []method
 	helpers  []helper
 }
@@ -24,11 +25,12 @@ type file struct {
 type shape int
 
 const (
-	exec   shape = iota // no result
-	one                 // one
-	many                // a stream of them
-	stream              // the channel itself
-	event               // of an app
+	exec    shape = iota // no result
+	one                  // one
+	many                 // a stream of them
+	stream               // the channel itself
+	event                // of an app
+	enqueue              // any event of an app, as a conversation
 )
 
 // A method of the client.
@@ -52,7 +54,7 @@ type variadic struct {
 
 // plan decides on names and types.
 func plan(r *cocaine.Resolution, o Options) (*file, error) {
-	methods := slices.DeleteFunc(slices.Clone(r.Methods), func(m cocaine.Method) bool { return idl.IsControl(m.ID) })
+	methods := slices.Clone(r.Methods)
 	if len(methods) == 0 {
 		return nil, ErrNoMethods
 	}
@@ -62,13 +64,18 @@ func plan(r *cocaine.Resolution, o Options) (*file, error) {
 	if p != nil {
 		f.doc = p.Doc
 	}
+	f.app = isApp(methods, p)
 	t := &typer{prefix: o.Type}
 	taken := names{"With": true} // a method of every client
 	for _, m := range methods {
+		if f.app && m.Name == "enqueue" {
+			f.methods = append(f.methods, method{name: taken.take(m.Name, "Method", m.ID), wire: m.Name, shape: enqueue})
+			continue
+		}
 		f.methods = append(f.methods, planMethod(m, message(p, m), taken, t)...)
 	}
 	f.helpers = t.helpers
-	if len(o.Events) > 0 && !isApp(methods) {
+	if len(o.Events) > 0 && !f.app {
 		return nil, ErrNoApp
 	}
 	for i, e := range o.Events {
@@ -77,9 +84,12 @@ func plan(r *cocaine.Resolution, o Options) (*file, error) {
 	return f, nil
 }
 
-func isApp(methods []cocaine.Method) bool {
+// isApp reports whether a service of a protocol, nil if it is not known, has events.
+// The enqueue of the node service is another one.
+func isApp(methods []cocaine.Method, p *idl.Protocol) bool {
 	return slices.ContainsFunc(methods, func(m cocaine.Method) bool {
-		return m.Name == "enqueue" && slices.Contains(m.Accepts, "write") && slices.Contains(m.Replies, "write")
+		return m.Name == "enqueue" && slices.Contains(m.Accepts, "write") && slices.Contains(m.Replies, "write") &&
+			(p == idl.App || message(p, m) == nil)
 	})
 }
 

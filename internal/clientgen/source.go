@@ -34,11 +34,19 @@ func (f *file) source() []byte {
 func (f *file) client(w *bytes.Buffer) {
 	doc := fmt.Sprintf("%s is a client of the service %s, protocol version %d.", f.typ, clean(f.service), f.version)
 	comment(w, doc, f.doc, "Any number of goroutines may use it.")
-	fmt.Fprintf(w, "type %s struct { service *cocaine.Service }\n\n", f.typ)
+	fmt.Fprintf(w, "type %s struct { %s }\n\n", f.typ, f.pick("service *cocaine.Service", "app cocaine.App"))
 	comment(w, fmt.Sprintf("New%s gives a client of the service. It does no I/O.", f.typ))
-	fmt.Fprintf(w, "func New%s(client *cocaine.Client) %s { return %s{client.Service(%q)} }\n\n", f.typ, f.typ, f.typ, f.service)
-	comment(w, "With returns a client that adds to its calls the headers of o, and its content type if there is one.")
-	fmt.Fprintf(w, "func (c %s) With(o cocaine.CallOptions) %s { return %s{c.service.With(o)} }\n", f.typ, f.typ, f.typ)
+	fmt.Fprintf(w, "func New%s(client *cocaine.Client) %s { return %s{client.%s(%q)} }\n\n", f.typ, f.typ, f.typ, f.pick("Service", "App"), f.service)
+	comment(w, "With returns a client that adds to its calls the headers of o, and takes from o whatever else is not zero.")
+	fmt.Fprintf(w, "func (c %s) With(o cocaine.CallOptions) %s { return %s{c.%s.With(o)} }\n", f.typ, f.typ, f.typ, f.pick("service", "app"))
+}
+
+// pick gives what is written for a service, or for an app.
+func (f *file) pick(service, app string) string {
+	if f.app {
+		return app
+	}
+	return service
 }
 
 func (f *file) method(w *bytes.Buffer, m *method) {
@@ -46,12 +54,18 @@ func (f *file) method(w *bytes.Buffer, m *method) {
 	if m.shape == event {
 		comment(w, fmt.Sprintf("%s calls the event %s with one value and returns the one that it answers with, as msgpack.", m.name, clean(m.wire)))
 		fmt.Fprintf(w, "func (c %s) %s(ctx context.Context, in any) (cocaine.Raw, error) {\n", f.typ, m.name)
-		fmt.Fprintf(w, "return cocaine.Invoke[cocaine.Raw](ctx, c.service, %q, in)\n}\n", m.wire)
+		fmt.Fprintf(w, "return cocaine.Invoke[cocaine.Raw](ctx, c.app, %q, in)\n}\n", m.wire)
+		return
+	}
+	if m.shape == enqueue {
+		comment(w, m.name+" starts an event and returns the conversation with its handler, as App.Enqueue does.", m.ending())
+		fmt.Fprintf(w, "func (c %s) %s(ctx context.Context, event string, chunks ...[]byte) (*cocaine.AppStream, error) {\n", f.typ, m.name)
+		w.WriteString("return c.app.Enqueue(ctx, event, chunks...)\n}\n")
 		return
 	}
 	comment(w, fmt.Sprintf("%s calls %s.%s.", m.name, clean(f.service), clean(m.wire)), m.doc, m.variadic.doc, m.note, m.ending())
 	params, args := m.call()
-	results, body := m.returns(args)
+	results, body := m.returns(args, f.pick("c.service", "c.app.Service()"))
 	fmt.Fprintf(w, "func (c %s) %s(ctx context.Context%s) %s {\n%s}\n", f.typ, m.name, params, results, body)
 }
 
@@ -60,7 +74,7 @@ func (m *method) ending() string {
 	switch m.shape {
 	case many:
 		return "An error is the last pair. Leaving the loop gives up the rest."
-	case stream:
+	case stream, enqueue:
 		return "Close the stream when done with it."
 	}
 	return ""
@@ -96,7 +110,8 @@ func (m *method) call() (params string, args arguments) {
 
 type arguments struct{ before, list string }
 
-func (m *method) returns(args arguments) (results, body string) {
+// returns gives the results and the body of a method that calls the service.
+func (m *method) returns(args arguments, service string) (results, body string) {
 	list := args.list
 	if list != "" {
 		list = ", " + list
@@ -104,16 +119,16 @@ func (m *method) returns(args arguments) (results, body string) {
 	switch m.shape {
 	case one:
 		results = fmt.Sprintf("(%s, error)", m.result)
-		body = fmt.Sprintf("return cocaine.Get[%s](ctx, c.service, %q%s)\n", m.result, m.wire, list)
+		body = fmt.Sprintf("return cocaine.Get[%s](ctx, %s, %q%s)\n", m.result, service, m.wire, list)
 	case many:
 		results = fmt.Sprintf("iter.Seq2[%s, error]", m.result)
-		body = fmt.Sprintf("return cocaine.Chunks[%s](ctx, c.service, %q%s)\n", m.result, m.wire, list)
+		body = fmt.Sprintf("return cocaine.Chunks[%s](ctx, %s, %q%s)\n", m.result, service, m.wire, list)
 	case stream:
 		results = "(*cocaine.Stream, error)"
-		body = fmt.Sprintf("return c.service.Call(ctx, %q%s)\n", m.wire, list)
+		body = fmt.Sprintf("return %s.Call(ctx, %q%s)\n", service, m.wire, list)
 	default:
 		results = "error"
-		body = fmt.Sprintf("return cocaine.Exec(ctx, c.service, %q%s)\n", m.wire, list)
+		body = fmt.Sprintf("return cocaine.Exec(ctx, %s, %q%s)\n", service, m.wire, list)
 	}
 	return results, args.before + body
 }

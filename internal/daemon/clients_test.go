@@ -266,14 +266,14 @@ func TestClientsOfAnApp(t *testing.T) {
 		t.Errorf("control of nothing: %v", nosuch.Err())
 	}
 
-	byNode := must[*cocaine.Stream](t)(c.Node().Enqueue(ctx, "app", "echo"))
+	byNode := must[*cocaine.Stream](t)(c.Service("node").Call(ctx, "enqueue", "app", "echo"))
 	defer byNode.Close()
 	if err := byNode.Send(ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	byApp := must[*cocaine.Stream](t)(c.App("app").Enqueue(ctx, "echo", []byte("one")))
+	byApp := must[*cocaine.AppStream](t)(c.App("app").Enqueue(ctx, "echo", []byte("one")))
 	defer byApp.Close()
-	for _, st := range []*cocaine.Stream{byNode, byApp} {
+	for _, st := range []*cocaine.Stream{byNode, byApp.Stream()} {
 		if err := st.CloseSend(ctx); err != nil {
 			t.Fatal(err)
 		}

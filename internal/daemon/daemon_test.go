@@ -141,23 +141,23 @@ func (a *app) deploy(t testing.TB, c *cocaine.Client) {
 
 // echo calls the app once.
 func echo(ctx context.Context, c *cocaine.Client, app, text string) error {
-	st, err := c.Service(app).Enqueue(ctx, "echo")
+	st, err := c.App(app).Enqueue(ctx, "echo")
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	if err := st.Send(ctx, text); err != nil {
+	if err := st.Send(ctx, []byte(text)); err != nil {
 		return err
 	}
 	if err := st.CloseSend(ctx); err != nil {
 		return err
 	}
 	var have strings.Builder
-	for m, err := range st.Messages(ctx) {
+	for chunk, err := range st.All(ctx) {
 		if err != nil {
 			return err
 		}
-		have.Write(m.Bytes())
+		have.Write(chunk)
 	}
 	if have.String() != text {
 		return fmt.Errorf("echo of %q is %q", text, have.String())
@@ -523,12 +523,12 @@ func TestStopIsBounded(t *testing.T) {
 	a := newApp("stuck")
 	a.stubborn = true
 	a.deploy(t, c)
-	st, err := c.Service("stuck").Enqueue(t.Context(), "stuck")
+	st, err := c.App("stuck").Enqueue(t.Context(), "stuck")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m, err := st.Recv(t.Context()); err != nil || string(m.Bytes()) != "stuck" {
-		t.Fatalf("the worker says %q, %v", m.Bytes(), err)
+	if chunk, err := st.Recv(t.Context()); err != nil || string(chunk) != "stuck" {
+		t.Fatalf("the worker says %q, %v", chunk, err)
 	}
 	const grace = 200 * time.Millisecond
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
@@ -550,17 +550,17 @@ func TestDrain(t *testing.T) {
 	d := start(t, daemon.Options{Config: configuration(directory(t), nil)})
 	c := dial(t, d.Addr().String())
 	newApp("app").deploy(t, c)
-	st, err := c.Service("app").Enqueue(t.Context(), "echo")
+	st, err := c.App("app").Enqueue(t.Context(), "echo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	exchange := func(text string) {
 		t.Helper()
-		if err := st.Send(t.Context(), text); err != nil {
+		if err := st.Send(t.Context(), []byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := st.Recv(t.Context()); err != nil || string(m.Bytes()) != text {
-			t.Fatalf("echo of %q is %q, %v", text, m.Bytes(), err)
+		if chunk, err := st.Recv(t.Context()); err != nil || string(chunk) != text {
+			t.Fatalf("echo of %q is %q, %v", text, chunk, err)
 		}
 	}
 	exchange("before")

@@ -48,7 +48,7 @@ func runWorker() {
 		log.Fatal(err)
 	}
 	w.HandleStream("echo", func(ctx context.Context, s *worker.Stream) error {
-		for chunk, err := range s.Chunks(ctx) {
+		for chunk, err := range s.All(ctx) {
 			if err != nil {
 				return err
 			}

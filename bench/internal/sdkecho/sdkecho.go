@@ -32,7 +32,7 @@ const (
 func Bind(w *worker.Worker) {
 	worker.Handle(w, Value, func(_ context.Context, in []byte) ([]byte, error) { return in, nil })
 	w.HandleStream(Stream, func(ctx context.Context, s *worker.Stream) error {
-		for chunk, err := range s.Chunks(ctx) {
+		for chunk, err := range s.All(ctx) {
 			if err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ func patiently(ctx context.Context, a cocaine.App, call func(context.Context, co
 // remote asks the worker for its allocations. What cannot be read counts as none: it
 // only costs a figure.
 func remote(ctx context.Context, a cocaine.App) uint64 {
-	n, err := cocaine.Invoke[uint64](ctx, a.Service(), counts, struct{}{})
+	n, err := cocaine.Invoke[uint64](ctx, a, counts, struct{}{})
 	if err != nil {
 		return 0
 	}
@@ -106,7 +106,7 @@ func remote(ctx context.Context, a cocaine.App) uint64 {
 var errOther = errors.New("an answer that is not what was sent")
 
 func byValue(ctx context.Context, a cocaine.App, payload []byte) error {
-	got, err := cocaine.Invoke[[]byte](ctx, a.Service(), Value, payload)
+	got, err := cocaine.Invoke[[]byte](ctx, a, Value, payload)
 	if err == nil && !bytes.Equal(got, payload) {
 		err = errOther
 	}
@@ -122,15 +122,15 @@ func byStream(ctx context.Context, a cocaine.App, payload []byte) error {
 	if err := st.CloseSend(ctx); err != nil {
 		return err
 	}
-	m, err := st.Recv(ctx)
+	got, err := st.Recv(ctx)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(m.Bytes(), payload) {
+	if !bytes.Equal(got, payload) {
 		return errOther
 	}
-	if m, err := st.Recv(ctx); err != io.EOF {
-		return fmt.Errorf("after the answer came %v, %w", m.Args, err)
+	if more, err := st.Recv(ctx); err != io.EOF {
+		return fmt.Errorf("after the answer came %q, %w", more, err)
 	}
 	return nil
 }

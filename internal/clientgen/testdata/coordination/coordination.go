@@ -17,8 +17,8 @@ type Tree struct{ service *cocaine.Service }
 // NewTree gives a client of the service. It does no I/O.
 func NewTree(client *cocaine.Client) Tree { return Tree{client.Service("coordination")} }
 
-// With returns a client that adds to its calls the headers of o, and its content
-// type if there is one.
+// With returns a client that adds to its calls the headers of o, and takes from o
+// whatever else is not zero.
 func (c Tree) With(o cocaine.CallOptions) Tree { return Tree{c.service.With(o)} }
 
 // Subscribe calls coordination.subscribe. An error is the last pair. Leaving the

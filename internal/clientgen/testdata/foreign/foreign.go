@@ -16,8 +16,8 @@ type Foreign struct{ service *cocaine.Service }
 // NewForeign gives a client of the service. It does no I/O.
 func NewForeign(client *cocaine.Client) Foreign { return Foreign{client.Service("no\nsuch")} }
 
-// With returns a client that adds to its calls the headers of o, and its content
-// type if there is one.
+// With returns a client that adds to its calls the headers of o, and takes from o
+// whatever else is not zero.
 func (c Foreign) With(o cocaine.CallOptions) Foreign { return Foreign{c.service.With(o)} }
 
 // GetItem calls "no\nsuch".get-item.

@@ -10,50 +10,46 @@ import (
 
 // Hello is a client of the service hello-app, protocol version 1. The service of an
 // app, named after it. Any number of goroutines may use it.
-type Hello struct{ service *cocaine.Service }
+type Hello struct{ app cocaine.App }
 
 // NewHello gives a client of the service. It does no I/O.
-func NewHello(client *cocaine.Client) Hello { return Hello{client.Service("hello-app")} }
+func NewHello(client *cocaine.Client) Hello { return Hello{client.App("hello-app")} }
 
-// With returns a client that adds to its calls the headers of o, and its content
-// type if there is one.
-func (c Hello) With(o cocaine.CallOptions) Hello { return Hello{c.service.With(o)} }
+// With returns a client that adds to its calls the headers of o, and takes from o
+// whatever else is not zero.
+func (c Hello) With(o cocaine.CallOptions) Hello { return Hello{c.app.With(o)} }
 
-// Enqueue calls hello-app.enqueue. One request. The tag is ignored. The tag may be
-// left out. Close the stream when done with it.
-func (c Hello) Enqueue(ctx context.Context, event string, tag ...string) (*cocaine.Stream, error) {
-	args := []any{event}
-	for _, v := range tag {
-		args = append(args, v)
-	}
-	return c.service.Call(ctx, "enqueue", args...)
+// Enqueue starts an event and returns the conversation with its handler, as
+// App.Enqueue does. Close the stream when done with it.
+func (c Hello) Enqueue(ctx context.Context, event string, chunks ...[]byte) (*cocaine.AppStream, error) {
+	return c.app.Enqueue(ctx, event, chunks...)
 }
 
 // Info calls hello-app.info.
 func (c Hello) Info(ctx context.Context) (cocaine.Raw, error) {
-	return cocaine.Get[cocaine.Raw](ctx, c.service, "info")
+	return cocaine.Get[cocaine.Raw](ctx, c.app.Service(), "info")
 }
 
 // Control calls hello-app.control. As control of the node service. Close the stream
 // when done with it.
 func (c Hello) Control(ctx context.Context) (*cocaine.Stream, error) {
-	return c.service.Call(ctx, "control")
+	return c.app.Service().Call(ctx, "control")
 }
 
 // Greet calls the event greet with one value and returns the one that it answers
 // with, as msgpack.
 func (c Hello) Greet(ctx context.Context, in any) (cocaine.Raw, error) {
-	return cocaine.Invoke[cocaine.Raw](ctx, c.service, "greet", in)
+	return cocaine.Invoke[cocaine.Raw](ctx, c.app, "greet", in)
 }
 
 // InfoEvent calls the event info with one value and returns the one that it answers
 // with, as msgpack.
 func (c Hello) InfoEvent(ctx context.Context, in any) (cocaine.Raw, error) {
-	return cocaine.Invoke[cocaine.Raw](ctx, c.service, "info", in)
+	return cocaine.Invoke[cocaine.Raw](ctx, c.app, "info", in)
 }
 
 // HTTPGet calls the event http.get with one value and returns the one that it
 // answers with, as msgpack.
 func (c Hello) HTTPGet(ctx context.Context, in any) (cocaine.Raw, error) {
-	return cocaine.Invoke[cocaine.Raw](ctx, c.service, "http.get", in)
+	return cocaine.Invoke[cocaine.Raw](ctx, c.app, "http.get", in)
 }

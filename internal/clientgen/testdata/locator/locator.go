@@ -16,8 +16,8 @@ type Locator struct{ service *cocaine.Service }
 // NewLocator gives a client of the service. It does no I/O.
 func NewLocator(client *cocaine.Client) Locator { return Locator{client.Service("locator")} }
 
-// With returns a client that adds to its calls the headers of o, and its content
-// type if there is one.
+// With returns a client that adds to its calls the headers of o, and takes from o
+// whatever else is not zero.
 func (c Locator) With(o cocaine.CallOptions) Locator { return Locator{c.service.With(o)} }
 
 // Resolve calls locator.resolve. Where a service is. A routing group is replaced by

@@ -16,8 +16,8 @@ type Logging struct{ service *cocaine.Service }
 // NewLogging gives a client of the service. It does no I/O.
 func NewLogging(client *cocaine.Client) Logging { return Logging{client.Service("logging")} }
 
-// With returns a client that adds to its calls the headers of o, and its content
-// type if there is one.
+// With returns a client that adds to its calls the headers of o, and takes from o
+// whatever else is not zero.
 func (c Logging) With(o cocaine.CallOptions) Logging { return Logging{c.service.With(o)} }
 
 // Emit calls logging.emit.

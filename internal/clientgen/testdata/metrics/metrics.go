@@ -16,8 +16,8 @@ type Metrics struct{ service *cocaine.Service }
 // NewMetrics gives a client of the service. It does no I/O.
 func NewMetrics(client *cocaine.Client) Metrics { return Metrics{client.Service("metrics")} }
 
-// With returns a client that adds to its calls the headers of o, and its content
-// type if there is one.
+// With returns a client that adds to its calls the headers of o, and takes from o
+// whatever else is not zero.
 func (c Metrics) With(o cocaine.CallOptions) Metrics { return Metrics{c.service.With(o)} }
 
 // Fetch calls metrics.fetch. Type plain (the default) is a flat map, json a tree.

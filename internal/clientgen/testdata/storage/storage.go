@@ -15,8 +15,8 @@ type Storage struct{ service *cocaine.Service }
 // NewStorage gives a client of the service. It does no I/O.
 func NewStorage(client *cocaine.Client) Storage { return Storage{client.Service("storage")} }
 
-// With returns a client that adds to its calls the headers of o, and its content
-// type if there is one.
+// With returns a client that adds to its calls the headers of o, and takes from o
+// whatever else is not zero.
 func (c Storage) With(o cocaine.CallOptions) Storage { return Storage{c.service.With(o)} }
 
 // Read calls storage.read.
