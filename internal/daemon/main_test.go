@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		runWorker()
 	case "runtime":
 		os.Exit(runRuntime())
+	case "python":
+		os.Exit(runPythonApp())
+	case "puppet":
+		os.Exit(runPuppet())
 	case "hostile":
 		os.Exit(runHostile())
 	}

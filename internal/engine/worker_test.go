@@ -329,7 +329,7 @@ func TestMistakesOfAWorker(t *testing.T) {
 			w.Want(2, idl.WorkerInvoke, "e")
 			w.change(func(p *process) { p.deaf = true })
 			w.Write([]byte{0xc1})
-			if text := r.client.WantError(ch, idl.CategorySocket, idl.SocketCanceled); text != "slave has been discarded" {
+			if text := r.client.WantError(ch, idl.CategoryTransport, idl.TransportMsgpack); text != "slave has been discarded" {
 				t.Errorf("text is %q", text)
 			}
 			wait(10 * time.Second)

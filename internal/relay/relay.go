@@ -8,10 +8,13 @@
 package relay
 
 import (
+	"errors"
+
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
 // DecodeEvent reads the arguments of enqueue: [event, tag?]. The tag has no
@@ -88,8 +91,24 @@ func KnownError(args []byte) []byte {
 // process ended first.
 func Discarded(err error) *rpc.Error {
 	e := *rpc.LostError(err)
+	if code, ok := malformed(err); ok {
+		e.Category, e.Code = idl.CategoryTransport, code
+	}
 	e.Message = "slave has been discarded"
 	return &e
+}
+
+// malformed tells the code of input that ends a connection, if it was such that did.
+func malformed(err error) (code int, ok bool) {
+	switch {
+	case errors.Is(err, wire.ErrMsgpack), errors.Is(err, wire.ErrTooDeep):
+		return idl.TransportMsgpack, true
+	case errors.Is(err, wire.ErrFraming), errors.Is(err, wire.ErrTooLarge):
+		return idl.TransportFraming, true
+	case errors.Is(err, hpack.ErrHeaders):
+		return idl.TransportHeaders, true
+	}
+	return 0, false
 }
 
 // Refuse answers an enqueue, the frame f, with an error. What the client still
