@@ -18,6 +18,7 @@ var differences = map[string]string{
 	"generation": "a first frame on channel 0",
 	"children":   "unicorn: the version of `children_subscribe`",
 	"keys":       "storage: keys with `/`, `..` or nothing in them",
+	"nil":        "nil in the place of the headers",
 	"info":       "info of apps",
 	"control":    "the close of a `control` stream",
 	"custom":     "errors of `control`, `publish` and `routing`",
