@@ -58,11 +58,12 @@ func (d *directory) update(node string, services []announced) error {
 		if s.info == nil {
 			continue
 		}
-		have.size += len(s.name) + len(s.info)
-		if len(have.services) == maxServices || have.size > maxInventory {
+		size := len(s.name) + len(s.info)
+		if len(have.services) == maxServices || have.size+size > maxInventory {
 			return fmt.Errorf("%w: more than %d services or %d bytes", ErrLie, maxServices, maxInventory)
 		}
-		have.services[s.name] = len(s.name) + len(s.info)
+		have.size += size
+		have.services[s.name] = size
 		d.services[s.name] = append(d.services[s.name], remote{node: node, info: s.info})
 	}
 	return nil

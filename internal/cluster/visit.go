@@ -22,6 +22,10 @@ type visit struct {
 	at   netip.AddrPort // of the node's locator
 	uuid string         // of the node once it is held, else ""; set with Links.mu held
 
+	// Owned by the goroutine.
+	question *rpc.Stream // for a sign of life; nil before the first
+	missed   int         // intervals in a row in which neither an answer nor anything else came
+
 	once   sync.Once
 	kicked chan struct{} // closed when the node sends its announcements to another connection
 	over   chan struct{} // closed when the node is held no more
@@ -80,28 +84,58 @@ func (v *visit) follow(ctx context.Context) error {
 // next waits for the next announcement. While none comes the node is asked for a sign
 // of life once an interval, unless it is one that cannot be asked.
 func (v *visit) next(ctx context.Context, st *rpc.Stream) (rpc.Message, error) {
-	l := v.link.l
 	for {
-		part, cancel := context.WithTimeout(ctx, l.o.Interval)
+		part, cancel := context.WithTimeout(ctx, v.link.l.o.Interval)
 		m, err := st.Recv(part)
 		quiet := err != nil && part.Err() != nil && ctx.Err() == nil && v.s.Err() == nil
 		cancel()
-		switch {
-		case !quiet:
+		if !quiet {
+			v.missed = 0
 			return m, err
-		case v.link.plain && v.uuid == "":
-			return rpc.Message{}, errSilent
-		case v.link.plain:
-			continue
 		}
-		have, err := l.ask(ctx, v.s)
-		if err != nil {
+		if err := v.listen(ctx); err != nil {
 			return rpc.Message{}, err
 		}
-		if have != v.uuid {
-			return rpc.Message{}, fmt.Errorf("%w: it was node %s, and says it is %.64q", ErrLie, v.uuid, have)
+	}
+}
+
+// listen looks for the answer to the last question, and asks again once it is there. It
+// does not wait: what the node announces meanwhile has to be heard.
+func (v *visit) listen(ctx context.Context) error {
+	if v.link.plain {
+		if v.uuid == "" {
+			return errSilent
+		}
+		return nil
+	}
+	if v.question != nil {
+		if n, _ := v.question.Pending(); n == 0 {
+			if v.missed++; v.missed >= silences {
+				return errSilent
+			}
+			return nil
+		}
+		if err := v.hear(ctx); err != nil {
+			return err
 		}
 	}
+	var err error
+	v.missed = 0
+	v.question, err = callUUID(ctx, v.s)
+	return err
+}
+
+// hear takes the answer.
+func (v *visit) hear(ctx context.Context) error {
+	m, err := v.question.Recv(ctx)
+	if err != nil {
+		return err
+	}
+	have, err := decodeUUID(m.Args)
+	if err == nil && have != v.uuid {
+		err = fmt.Errorf("%w: it was node %s, and says it is %.64q", ErrLie, v.uuid, have)
+	}
+	return err
 }
 
 // take takes over one announcement.
@@ -147,12 +181,17 @@ func (v *visit) settle(uuid string) error {
 
 var errSilent = errors.New("the node gives no sign of life")
 
-// ask calls the method uuid, which also is a sign of life.
+// callUUID asks a node who it is.
+func callUUID(ctx context.Context, s *rpc.Session) (*rpc.Stream, error) {
+	m := idl.Locator.Message(idl.LocatorUUID)
+	return s.Call(ctx, m.ID, msgpack.AppendArray(nil, 0), rpc.CallOptions{Send: m.Next, Recv: m.Reply.Node})
+}
+
+// ask asks a node who it is, and waits for the answer.
 func (l *Links) ask(ctx context.Context, s *rpc.Session) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, silences*l.o.Interval, errSilent)
 	defer cancel()
-	m := idl.Locator.Message(idl.LocatorUUID)
-	st, err := s.Call(ctx, m.ID, msgpack.AppendArray(nil, 0), rpc.CallOptions{Send: m.Next, Recv: m.Reply.Node})
+	st, err := callUUID(ctx, s)
 	if err != nil {
 		return "", silent(ctx, err)
 	}
