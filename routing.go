@@ -38,6 +38,24 @@ func (t RoutingTable) Pick(group, seed string) string {
 	return points[i%len(points)].Service
 }
 
+// Shares tells which part of the seeds each member of a group serves: fractions that
+// add up to 1. They are close to the members' parts of the weights, not the same. A
+// group that the table does not have is nil.
+func (t RoutingTable) Shares(group string) map[string]float64 {
+	const whole = 1 << 32
+	points := t[group]
+	if len(points) == 0 {
+		return nil
+	}
+	shares := make(map[string]float64)
+	before := float64(points[len(points)-1].Point) - whole // the first one also owns what lies after the last
+	for _, p := range points {
+		shares[p.Service] += (float64(p.Point) - before) / whole
+		before = float64(p.Point)
+	}
+	return shares
+}
+
 // Routing ranges over the routing table: as it is now, and after each refresh. It
 // is for those who pick members of groups themselves.
 //

@@ -40,6 +40,9 @@ func (a *app) info(ctx context.Context, c *cocaine.Client, name string) error {
 	app, ok := s.app(name)
 	switch {
 	case !ok:
+		if n, ok := s.elsewhere(name); ok {
+			return coded(NotFound, fmt.Errorf("cannot show %s: it runs on another node", name), "cocaine info %s --locator %s", name, n.Locator)
+		}
 		return coded(NotFound, fmt.Errorf("cannot show %s: there is no such app", name), "cocaine ps")
 	case app.State == stopped:
 		return coded(NotFound, fmt.Errorf("cannot show %s: it is not running", name), "cocaine start %s", name)

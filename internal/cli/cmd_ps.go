@@ -35,13 +35,35 @@ func (a *app) cmdPs() *cobra.Command {
 func (a *app) printApps(s *nodeStatus) error {
 	if len(s.Apps) == 0 {
 		a.screen.say("no apps; start one: cocaine up PATH")
-		return nil
+		return a.printNodes(s.Nodes)
 	}
 	var rows [][]string
 	for i := range s.Apps {
 		rows = append(rows, appRow(&s.Apps[i]))
 	}
-	return a.table([]string{"APP", "RELEASE", "STATE", "BUSY/IDLE/MAX", "QUEUE", "REQ/S", "P99", "CRASHES", "UP", "WHY"}, rows)
+	if err := a.table([]string{"APP", "RELEASE", "STATE", "BUSY/IDLE/MAX", "QUEUE", "REQ/S", "P99", "CRASHES", "UP", "WHY"}, rows); err != nil || len(s.Nodes) == 0 {
+		return err
+	}
+	if err := a.screen.result("\n"); err != nil {
+		return err
+	}
+	return a.printNodes(s.Nodes)
+}
+
+// printNodes prints the other nodes of a cluster, if this one is in any.
+func (a *app) printNodes(nodes []peerStatus) error {
+	if len(nodes) == 0 {
+		return nil
+	}
+	var rows [][]string
+	for _, n := range nodes {
+		state := "linked"
+		if !n.Linked {
+			state = "not linked"
+		}
+		rows = append(rows, []string{dash(shortID(n.Node)), n.Locator, state, strconv.Itoa(len(n.Services)), n.Cause})
+	}
+	return a.table([]string{"NODE", "LOCATOR", "STATE", "SERVICES", "WHY"}, rows)
 }
 
 func appRow(s *appStatus) []string {

@@ -12,14 +12,22 @@ import (
 )
 
 func (a *app) cmdResolve() *cobra.Command {
-	return a.reads(&cobra.Command{
+	var seed string
+	var group bool
+	c := &cobra.Command{
 		Use:     "resolve SERVICE",
 		Short:   "Show where a service or an app is and what methods it has",
 		GroupID: "run",
-		Args:    cobra.ExactArgs(1), ValidArgsFunction: a.completeServices(),
+		Long: `Shows where a service or an app is and what methods it has. A routing group stands for
+one of its members: the same one for the same --seed, any one without. With --group
+it shows the members of a routing group and the share of the seeds that each gets.`,
+		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeServices(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
-				r, err := resolve(ctx, c, args[0])
+				if group {
+					return a.showGroup(ctx, c, args[0], seed)
+				}
+				r, err := resolveSeed(ctx, c, args[0], seed)
 				if errors.Is(err, cocaine.ErrServiceNotFound) {
 					return explainAbsence(ctx, c, args[0], "resolve "+args[0])
 				}
@@ -29,14 +37,21 @@ func (a *app) cmdResolve() *cobra.Command {
 				return a.printResolution(r)
 			})
 		},
-	})
+	}
+	c.Flags().StringVar(&seed, "seed", "", "`text` by which a routing group chooses its member")
+	c.Flags().BoolVar(&group, "group", false, "show the members of a routing group")
+	return a.reads(c)
 }
 
 // resolve asks the locator, and does not wait for ever for one that is none.
 func resolve(ctx context.Context, c *cocaine.Client, name string) (*cocaine.Resolution, error) {
+	return resolveSeed(ctx, c, name, "")
+}
+
+func resolveSeed(ctx context.Context, c *cocaine.Client, name, seed string) (*cocaine.Resolution, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolving)
 	defer cancel()
-	return c.Locator().Resolve(ctx, name)
+	return c.Locator().ResolveSeed(ctx, name, seed)
 }
 
 // methodShape is a method as -o json prints it.

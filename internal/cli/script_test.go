@@ -216,6 +216,7 @@ func environ(ts *testscript.TestScript) []string {
 // variables that spawned programs get: testscript does not list those it has.
 var variables = []string{"PATH", "HOME", "TMPDIR", "GOCACHE", "GOMODCACHE", "GOPATH", "GOFLAGS", "GOPROXY", "COCAINE_LOCATOR",
 	"COCAINE_CONFIG", "COCAINE_NETWORK_PORT", "COCAINE_NODE_GRACE", "COCAINE_LOGGING_SEVERITY", "COCAINE_LIMITS_FRAME",
+	"COCAINE_CLUSTER_TYPE", "COCAINE_CLUSTER_NODES", "COCAINE_CLUSTER_INTERVAL",
 	"XDG_CONFIG_HOME", "GORACE", scriptVariable}
 
 var readyLine = regexp.MustCompile(`(?:msg=ready locator=|ready: locator |"msg":"ready","locator":")(127\.0\.0\.1:[0-9]+)`)

@@ -23,7 +23,17 @@ type nodeStatus struct {
 	State    string            `codec:"state" json:"state_dir"`
 	Services map[string]string `codec:"services" json:"services"`
 	Limits   limitStatus       `codec:"limits" json:"limits"`
+	Nodes    []peerStatus      `codec:"nodes" json:"nodes"`
 	Apps     []appStatus       `codec:"apps" json:"apps"`
+}
+
+// peerStatus is another node of the cluster.
+type peerStatus struct {
+	Node     string   `codec:"node" json:"node"`
+	Locator  string   `codec:"locator" json:"locator"`
+	Linked   bool     `codec:"linked" json:"linked"`
+	Services []string `codec:"services" json:"services"`
+	Cause    string   `codec:"cause" json:"cause"`
 }
 
 // limitStatus tells which limits of workers the node enforces.
@@ -104,6 +114,9 @@ func status(ctx context.Context, c *cocaine.Client) (*nodeStatus, error) {
 	for i := range s.Apps {
 		s.Apps[i].complete()
 	}
+	if s.Nodes == nil {
+		s.Nodes = []peerStatus{} // a runtime that knows nothing of clusters
+	}
 	slices.SortFunc(s.Apps, func(x, y appStatus) int { return strings.Compare(x.Name, y.Name) })
 	return &s, nil
 }
@@ -129,6 +142,15 @@ func (s *nodeStatus) app(name string) (*appStatus, bool) {
 		return nil, false
 	}
 	return &s.Apps[i], true
+}
+
+// elsewhere finds a node that has a service.
+func (s *nodeStatus) elsewhere(service string) (*peerStatus, bool) {
+	i := slices.IndexFunc(s.Nodes, func(n peerStatus) bool { return slices.Contains(n.Services, service) })
+	if i < 0 {
+		return nil, false
+	}
+	return &s.Nodes[i], true
 }
 
 // condition is one word for how an app is.
@@ -171,6 +193,9 @@ func (a *app) completeApps(wanted func(*appStatus) bool) cobra.CompletionFunc {
 func (a *app) completeServices() cobra.CompletionFunc {
 	return a.complete(func(s *nodeStatus) []string {
 		names := append(slices.Collect(maps.Keys(s.Services)), "locator")
+		for i := range s.Nodes {
+			names = append(names, s.Nodes[i].Services...)
+		}
 		for i := range s.Apps {
 			if runningApp(&s.Apps[i]) {
 				names = append(names, s.Apps[i].Name)

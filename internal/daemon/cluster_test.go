@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/cluster"
 	"github.com/cocaine/cocaine-go/internal/daemon"
 	"github.com/cocaine/cocaine-go/internal/faultnet"
 )
@@ -178,8 +181,7 @@ func TestClusterOfThree(t *testing.T) {
 	eventually(t, "c forgets b's services", func() error { return c.gone(ctx, "only.b") })
 }
 
-// TestClusterApps: an app on one node is called through another, and a node that
-// restarts at another address is found again by who is told.
+// TestClusterApps: an app on one node is called through another.
 func TestClusterApps(t *testing.T) {
 	ctx := t.Context()
 	a := startNode(t, nil, nil)
@@ -190,7 +192,7 @@ func TestClusterApps(t *testing.T) {
 	if err != nil || len(methods) == 0 || methods[0].Name != "enqueue" {
 		t.Errorf("methods %v, %v", methods, err)
 	}
-	var s struct {
+	type report struct {
 		Nodes []struct {
 			Node     string   `codec:"node"`
 			Locator  string   `codec:"locator"`
@@ -198,14 +200,8 @@ func TestClusterApps(t *testing.T) {
 			Services []string `codec:"services"`
 		} `codec:"nodes"`
 	}
-	if s, err = cocaine.Get[struct {
-		Nodes []struct {
-			Node     string   `codec:"node"`
-			Locator  string   `codec:"locator"`
-			Linked   bool     `codec:"linked"`
-			Services []string `codec:"services"`
-		} `codec:"nodes"`
-	}](ctx, b.c.Service("admin"), "status"); err != nil {
+	s, err := cocaine.Get[report](ctx, b.c.Service("admin"), "status")
+	if err != nil {
 		t.Fatal(err)
 	}
 	if len(s.Nodes) != 1 || s.Nodes[0].Node != a.uuid || s.Nodes[0].Locator != a.addr() || !s.Nodes[0].Linked || !slices.Contains(s.Nodes[0].Services, "hello") {
@@ -249,6 +245,82 @@ func TestClusterListsItself(t *testing.T) {
 	b := startNode(t, list, map[string]string{"network.port": ports[1]})
 	eventually(t, "a is linked to b", func() error { return a.linked(ctx, b) })
 	eventually(t, "b is linked to a", func() error { return b.linked(ctx, a) })
+}
+
+// TestClusterMulticast: nodes find each other, and one that has gone is dropped.
+func TestClusterMulticast(t *testing.T) {
+	ctx := t.Context()
+	port := freeUDPPort(t)
+	set := map[string]string{"cluster.type": "multicast", "cluster.port": port, "cluster.interface": "127.0.0.1", "cluster.loopback": "true"}
+	if err := multicastWorks(port); err != nil {
+		t.Skipf("no multicast over loopback here: %v", err)
+	}
+	a, b := startNode(t, nil, set), startNode(t, nil, set)
+	quiet := maps.Clone(set)
+	quiet["cluster.gateway"] = "none"
+	c := startNode(t, nil, quiet)
+	eventually(t, "a is linked to b and c", func() error { return a.linked(ctx, b, c) })
+	eventually(t, "b is linked to a and c", func() error { return b.linked(ctx, a, c) })
+	if err := c.linked(ctx); err != nil {
+		t.Error(err)
+	}
+	b.publish(t, "x", "10.0.0.2:1")
+	eventually(t, "a resolves what b has", func() error { return a.resolves(ctx, "x", "10.0.0.2:1") })
+	b.c.Close()
+	stop(t, b.Daemon)
+	eventually(t, "a forgets b's services", func() error { return a.gone(ctx, "x") })
+	eventually(t, "a drops b", func() error { return a.linked(ctx, c) })
+}
+
+func freeUDPPort(t testing.TB) string {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, port, _ := net.SplitHostPort(c.LocalAddr().String())
+	return port
+}
+
+// multicastWorks joins the group of the default configuration on the loopback interface
+// twice, and waits for one to hear the other.
+func multicastWorks(port string) error {
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return err
+	}
+	group := netip.AddrPortFrom(netip.MustParseAddr("239.0.100.53"), uint16(n))
+	links, err := cluster.New(cluster.Options{UUID: "probe"})
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	other, err := cluster.New(cluster.Options{UUID: "other"})
+	if err != nil {
+		return err
+	}
+	defer other.Close()
+	for _, l := range []struct {
+		uuid  string
+		links *cluster.Links
+	}{{"probe", links}, {"other", other}} {
+		m, err := cluster.NewMulticast(cluster.MulticastOptions{Group: group, Interface: "127.0.0.1", Loopback: true, Hops: 1,
+			Interval: 50 * time.Millisecond, UUID: l.uuid, Links: l.links,
+			Endpoints: func() []netip.AddrPort { return []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")} }})
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); <-tick.C {
+		if len(links.Nodes()) > 0 {
+			return nil
+		}
+	}
+	return errors.New("nothing comes back")
 }
 
 // freePorts are ports that nobody listened on a moment ago.
