@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cocaine/cocaine-go/internal/document"
+	"github.com/cocaine/cocaine-go/internal/tokens"
 )
 
 // typeOf accepts one of some types, by its name or as a table { type = "..." } such as
@@ -31,6 +32,68 @@ func typeOf(names ...string) func(any) (string, error) {
 		}
 		return one(typ)
 	}
+}
+
+// tokenList is a list of what tokens.Parse reads.
+func tokenList(key string, at func(*Config) *[]string, doc ...string) *setting {
+	return newSetting(key, doc, at, asTokens, showTokens, splitList)
+}
+
+func asTokens(v any) ([]string, error) {
+	entries, ok := v.([]any)
+	if !ok {
+		return nil, errors.New(`must be a list such as ["ann 1001 SHA256"]`) // it may hold a secret: not repeated
+	}
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	lines := make([]string, len(entries))
+	list := make([]tokens.Token, len(entries))
+	for i, entry := range entries {
+		line, ok := entry.(string)
+		if !ok {
+			return nil, fmt.Errorf("the entry %d must be text", i+1)
+		}
+		var err error
+		if list[i], err = tokens.Parse(line); err != nil {
+			return nil, fmt.Errorf("the entry %d %w", i+1, err)
+		}
+		lines[i] = line
+	}
+	return lines, tokens.Check(list)
+}
+
+func showTokens(lines []string) string {
+	quoted := make([]string, len(lines))
+	for i, line := range lines {
+		quoted[i] = document.Quote(line)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+func splitList(s string) any {
+	list := []any{}
+	if s == "" {
+		return list
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		list = append(list, strings.TrimSpace(part))
+	}
+	return list
+}
+
+// optionalFile is a path that may be missing.
+func optionalFile(key string, at func(*Config) *string, doc ...string) *setting {
+	s := text(key, optionalPath, at, doc...)
+	s.path = at
+	return s
+}
+
+func optionalPath(v any) (string, error) {
+	if v == "" {
+		return "", nil
+	}
+	return directoryPath(v)
 }
 
 func userIDs(key string, at func(*Config) *map[string]uint64, doc ...string) *setting {

@@ -111,11 +111,21 @@ type Node struct {
 
 // Authentication configures how callers are told apart.
 type Authentication struct {
-	// Type is promiscuous: every caller is believed to have the user ids he says.
+	// Type is Promiscuous, which believes every caller the user ids that he says he
+	// has, or ByToken, which refuses who has no token.
 	Type string
+	// Tokens are lines "NAME UID SHA256", TokenFile a file of such lines, "" for none.
+	Tokens    []string
+	TokenFile string
 	// Workers are the user ids under which the workers of apps call services, by app.
 	Workers map[string]uint64
 }
+
+// Types of authentication.
+const (
+	Promiscuous = "promiscuous"
+	ByToken     = "token"
+)
 
 // Authorizations say which permissions are checked. Each is either disabled or the
 // name of what it protects.

@@ -93,6 +93,8 @@ func TestDefaultPaths(t *testing.T) {
 	}
 }
 
+const digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
 const fullFile = `[network]
 endpoint = "::1"
 port = 0
@@ -123,6 +125,9 @@ url = "nats://ann:secret@a:4222,tls://b"
 runlist = "other"
 grace = 0
 [authentication]
+type = "token"
+tokens = ["ann 1001 ` + digest + `"]
+token-file = "tokens"
 workers = { hello = 1001 }
 [authorizations]
 storage = "storage"
@@ -158,7 +163,8 @@ func TestFileSetsEverything(t *testing.T) {
 			Nodes: []config.ClusterNode{{Address: "10.0.0.2:10053"}, {UUID: "u-1", Address: "box:10054"}, {Address: "[fe80::1]:10055"}},
 			Group: "ff02::1", Port: 10054, Interface: "3", Loopback: true, Hops: 4},
 
-		Authentication: config.Authentication{Type: "promiscuous", Workers: map[string]uint64{"hello": 1001}},
+		Authentication: config.Authentication{Type: "token", Tokens: []string{"ann 1001 " + digest},
+			TokenFile: filepath.Join(filepath.Dir(path), "tokens"), Workers: map[string]uint64{"hello": 1001}},
 		Authorizations: config.Authorizations{Storage: "storage", Unicorn: "unicorn", Event: "event"},
 		Services:       map[string]config.Service{},
 	}
@@ -293,6 +299,10 @@ func TestProblems(t *testing.T) {
 		{name: "authorization", file: "[authorizations]\nstorage = 'strage'\n", want: []string{`server.toml:2:11: authorizations.storage: must be one of disabled, storage, have "strage" (did you mean "storage"?)`}},
 		{name: "authorization without type", file: "[authorizations.event]\n", want: []string{`server.toml:1:2: authorizations.event: must have a type, such as "event"`}},
 		{name: "authorization with more", file: "[authorizations]\nevent = { type = 'event', unicorn = 'x' }\n", want: []string{`authorizations.event: must be a type, or a table with nothing but a type; there is no "unicorn"`}},
+		{name: "authentication", file: "[authentication]\ntype = 'tokens'\n", want: []string{`server.toml:2:8: authentication.type: must be one of promiscuous, token, have "tokens" (did you mean "token"?)`}},
+		{name: "no tokens", file: "[authentication]\ntype = 'token'\n", want: []string{`server.toml:2:8: authentication.type: needs tokens`}},
+		{name: "tokens", overrides: map[string]string{"authentication.tokens": "ann 7 secret"}, want: []string{`command line: authentication.tokens: the entry 1 must be a name, a user id and the SHA-256 of the token in hex`, "the third word is no SHA-256"}},
+		{name: "tokens twice", environ: []string{"COCAINE_AUTHENTICATION_TOKENS=ann 7 " + digest + ",bob 8 " + digest}, want: []string{`$COCAINE_AUTHENTICATION_TOKENS: authentication.tokens: "ann" and "bob" have the same token`}},
 		{name: "user id", overrides: map[string]string{"authentication.workers": "app=-1"}, want: []string{`authentication.workers: user id of "app" must be a whole number from 0 on, have -1`}},
 		{name: "user ids", overrides: map[string]string{"authentication.workers": "app"}, want: []string{`authentication.workers: must be a table such as { hello = 1001 }, have "app"`}},
 		{name: "all of them", file: "[network]\nport = -1\nx = 1\n", environ: []string{"COCAINE_NODE_GRACE=soon"}, overrides: map[string]string{"limits.calls": "no"}, want: []string{

@@ -73,7 +73,7 @@ func Default(h Host) *Config {
 			Grace:   30 * time.Second,
 		},
 		Authentication: Authentication{
-			Type:    "promiscuous",
+			Type:    Promiscuous,
 			Workers: map[string]uint64{},
 		},
 		Authorizations: Authorizations{

@@ -198,6 +198,9 @@ func (l *loader) finishPaths() {
 			continue
 		}
 		path := s.path(l.config)
+		if *path == "" {
+			continue // none
+		}
 		if from := l.config.origins[s.key]; from.Layer == File && !filepath.IsAbs(*path) {
 			*path = filepath.Join(filepath.Dir(from.Name), *path)
 		}
@@ -218,6 +221,9 @@ func (l *loader) finishPaths() {
 // check looks at settings that depend on each other.
 func (l *loader) check() {
 	l.checkNetwork()
+	if a := &l.config.Authentication; a.Type == ByToken && len(a.Tokens) == 0 && a.TokenFile == "" {
+		l.problem("authentication.type", "needs tokens: give authentication.tokens or authentication.token-file, else nobody is let in")
+	}
 	if path := l.config.Paths.Runtime; len(path) > MaxRuntimePath {
 		l.problem("paths.runtime", "must be at most %d bytes long, because the system limits the length of socket paths, have %d (%q)",
 			MaxRuntimePath, len(path), path)

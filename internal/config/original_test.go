@@ -48,7 +48,7 @@ const original4 = `{
   },
   "storages": {"core": {"type": "files", "args": {"path": "/var/lib/old"}}, "more": {}},
   "logging": {"severity": "warning", "loggers": {}},
-  "authentications": {},
+  "authentications": {"core": {"type": "promiscuous"}, "more": {}},
   "senders": {},
 }`
 
@@ -77,7 +77,7 @@ func TestOriginalVersion4(t *testing.T) {
 		"17:24: storages.core: records are kept in paths.state; to take over those of the original: cocaine import /var/lib/old",
 		"17:85: storages.more: records are kept in paths.state, by one storage",
 		"18:49: logging.loggers: the log goes to standard error; logging.format says in which form",
-		"19:22: authentications: callers are believed, as by the original's promiscuous",
+		"19:64: authentications.more: services know one way to tell callers apart, that of core",
 		"20:14: senders: this runtime does not know it",
 	}
 	if c.Services["cache"].Args != (config.CacheArgs{MaxSize: 10, MaxBytes: 256 << 20}) || len(c.Services) != 1 {

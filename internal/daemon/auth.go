@@ -16,6 +16,9 @@ import (
 // in which permissions are kept, and used only after them.
 func (d *Daemon) newGate() *auth.Gate {
 	o := auth.Options{Log: d.log}
+	if d.tokens != nil {
+		o.Authenticator, o.Required = d.tokens, true
+	}
 	a := d.conf.Authorizations
 	if a.Storage != config.Disabled {
 		o.Collections = d.collections()
@@ -73,6 +76,10 @@ func (t aclTree) Put(ctx context.Context, path string, value []byte, version int
 
 // workerToken is what the workers of an app are started with.
 func (d *Daemon) workerToken(_ context.Context, app string) (typ, body string, err error) {
+	if d.tokens != nil {
+		body, err = d.tokens.Worker(app)
+		return config.ByToken, body, err
+	}
 	if uid, ok := d.conf.Authentication.Workers[app]; ok {
 		return d.conf.Authentication.Type, strconv.FormatUint(uid, 10), nil
 	}

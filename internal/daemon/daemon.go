@@ -49,6 +49,7 @@ type Daemon struct {
 	turns  *rpc.Turns
 	memory *rpc.Memory
 	gate   *auth.Gate
+	tokens *auth.Tokens // nil unless callers need one
 	ports  *ports
 	born   time.Time
 	id     string       // the node's uuid
@@ -96,6 +97,9 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 	d.directory = v011.NewDirectory()
 	d.memory = rpc.NewMemory(o.Config.Limits.Memory)
 	d.ports = newPorts(&o.Config.Network)
+	if o.Config.Authentication.Type == config.ByToken {
+		d.tokens = auth.NewTokens(o.Config.Authentication.Workers)
+	}
 	d.gate = d.newGate()
 	if err := d.build(ctx); err != nil {
 		return nil, errors.Join(err, d.unwind(ctx))
@@ -129,6 +133,9 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 		return err
 	}
 	d.onStop("state", func(context.Context) error { return d.state.Close() })
+	if err := d.openTokens(ctx); err != nil {
+		return err
+	}
 	store, err := storage.NewJetStream(ctx, d.state)
 	if err != nil {
 		return err

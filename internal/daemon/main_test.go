@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/daemon"
 	"github.com/cocaine/cocaine-go/worker"
 )
@@ -39,8 +40,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// runWorker serves "echo"; "token", which tells that of the worker; and "stuck", which
-// nothing but SIGKILL ends.
+// runWorker serves "echo"; "token" and "headers", which tell those of the
+// worker and of the request; "list", which calls the node; and "stuck", which nothing but
+// SIGKILL ends.
 func runWorker() {
 	o := worker.Options{}
 	if os.Getenv("STUBBORN") != "" {
@@ -64,6 +66,19 @@ func runWorker() {
 	})
 	w.HandleStream("token", func(ctx context.Context, s *worker.Stream) error {
 		return s.Send(ctx, []byte(os.Getenv("COCAINE_APP_TOKEN_TYPE")+" "+os.Getenv("COCAINE_APP_TOKEN_BODY")))
+	})
+	w.HandleStream("headers", func(ctx context.Context, s *worker.Stream) error {
+		return s.Send(ctx, fmt.Append(nil, s.Headers()))
+	})
+	w.HandleStream("list", func(ctx context.Context, s *worker.Stream) error {
+		c, err := w.Client()
+		if err == nil {
+			_, err = cocaine.Get[[]string](ctx, c.Service("node"), "list")
+		}
+		if err != nil {
+			return err
+		}
+		return s.Send(ctx, []byte("ok"))
 	})
 	w.HandleStream("stuck", func(ctx context.Context, s *worker.Stream) error {
 		if err := s.Send(ctx, []byte("stuck")); err != nil {

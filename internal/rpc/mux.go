@@ -55,7 +55,8 @@ type (
 // MuxOptions configure a Mux.
 type MuxOptions struct {
 	// Authenticate, if not nil, is asked on the reader goroutine before each method,
-	// with the headers of the call. Its error is the answer. It must not block.
+	// with the headers of the call. Its error is the answer. It must not block. Raw
+	// methods do not get the header "authorization" then.
 	Authenticate func(headers []hpack.Header) error
 	// Authorize, if not nil, is asked after that, where the method would run: in a
 	// goroutine of its own if the method has one, else on the reader, where it must
@@ -217,6 +218,9 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 	}
 	switch e.kind {
 	case raw:
+		if m.opts.Authenticate != nil {
+			f.Headers = withoutCredentials(f.Headers)
+		}
 		return e.raw.Accept(b, s, ch, f)
 	case inline:
 		m.inline(b, s, ch, e, c)
@@ -242,10 +246,34 @@ func (m *Mux) AcceptCall(b *Batch, s *Session, ch uint64, first, write *Frame) b
 	if e == nil || e.whole == nil {
 		return false
 	}
-	if !m.open && (m.opts.Authorize != nil || m.opts.Authenticate(first.Headers) != nil) {
+	if m.open {
+		return e.whole.AcceptCall(b, s, ch, first, write)
+	}
+	if m.opts.Authorize != nil || m.opts.Authenticate(first.Headers) != nil {
 		return false // Accept says so
 	}
-	return e.whole.AcceptCall(b, s, ch, first, write)
+	all := first.Headers
+	first.Headers = withoutCredentials(all)
+	taken := e.whole.AcceptCall(b, s, ch, first, write)
+	if !taken {
+		first.Headers = all // for Accept
+	}
+	return taken
+}
+
+// withoutCredentials leaves out what a caller was recognised by, for a message that
+// goes on to somebody else, who could pass for the caller with it. All headers stay in
+// the memory of the slice, those left out behind the others.
+func withoutCredentials(hs []hpack.Header) []hpack.Header {
+	n := len(hs)
+	for i := n - 1; i >= 0; i-- {
+		if h := hs[i]; h.Name == hpack.Authorization {
+			n--
+			copy(hs[i:n], hs[i+1:n+1])
+			hs[n] = h
+		}
+	}
+	return hs[:n]
 }
 
 // admit asks what can be asked on the reader before a method runs.

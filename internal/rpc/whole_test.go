@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -164,4 +165,38 @@ func TestFinally(t *testing.T) {
 			t.Errorf("frames by channel: %v, want 2 on 6 and 4 on 7", seen)
 		}
 	})
+}
+
+// Who has to say who he is does so also for requests that are taken whole, and whoever
+// they go on to does not get to know how he proved it.
+func TestWholeRequestsAreAuthenticated(t *testing.T) {
+	me := hpack.Header{Name: hpack.Authorization, Value: "me"}
+	for _, refuse := range []bool{true, false} {
+		w := &wholesale{refuse: refuse}
+		m := rpc.NewMux(kinds, rpc.MuxOptions{Authenticate: onlyMe})
+		m.Raw("raw", w)
+		bubble(t, rpc.SessionOptions{Acceptor: m}, func(t *testing.T, p *rpctest.Peer) {
+			var input []byte
+			for i, headers := range [][]hpack.Header{{me}, {{Name: "a", Value: "1"}, me, {Name: "b", Value: "2"}, me}, {{Name: "a", Value: "1"}}} {
+				ch := uint64(i + 1)
+				input = wire.AppendFrame(input, wire.Frame{Channel: ch, Type: kindRaw, Args: p.Args("x"), Headers: hpack.AppendLiterals(nil, headers)})
+				input = wire.AppendFrame(input, wire.Frame{Channel: ch, Type: idl.Write, Args: p.Args("x")})
+				input = wire.AppendFrame(input, wire.Frame{Channel: ch, Type: idl.Close})
+			}
+			p.Write(input)
+			p.WantError(3, idl.CategoryGeneric, 13)
+			for range 4 {
+				if f := p.Recv(); f.Type != idl.Write && f.Type != idl.Close {
+					t.Errorf("got %v", f)
+				}
+			}
+			p.WantIdle()
+		})
+		if len(w.calls) != 2 || !strings.Contains(w.calls[0], "[],") || !strings.Contains(w.calls[1], "[{a 1} {b 2}]") {
+			t.Errorf("taken whole: %v: the method got %q", !refuse, w.calls)
+		}
+		if want := map[bool]int{true: 0, false: 2}[refuse]; w.whole < want-1 {
+			t.Errorf("%d requests were taken whole, want %d", w.whole, want)
+		}
+	}
 }
