@@ -56,6 +56,7 @@ type app struct {
 	env     Env
 	screen  *screen
 	locator string // --locator
+	token   string // --token
 	output  string // -o
 	timeout durationFlag
 }
@@ -119,6 +120,7 @@ name and called over streaming RPC.
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.locator, "locator", "", "`address` of the runtime's locator (default $COCAINE_LOCATOR or 127.0.0.1:10053)")
+	f.StringVar(&a.token, "token", "", "`token` that the runtime knows you by (default $COCAINE_TOKEN, which other users do not see)")
 	f.Var(&a.timeout, "timeout", "how long the command may take, such as 5s (default: no limit, 5s to connect)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("cannot run %s: %w", cmd.CommandPath(), err), cmd.CommandPath()+" --help")

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/idl"
 )
 
 // client connects to the runtime that --locator or COCAINE_LOCATOR names.
@@ -20,8 +21,7 @@ func (a *app) client() (*cocaine.Client, error) {
 	if list == "" {
 		list = a.env.getenv(cocaine.LocatorVariable)
 	}
-	// What goes wrong with a connection is told by the call that it breaks.
-	o := cocaine.Options{Logger: slog.New(slog.DiscardHandler)}
+	o := a.clientOptions()
 	if list != "" {
 		locators, err := cocaine.ParseLocators(list)
 		if err != nil {
@@ -30,6 +30,23 @@ func (a *app) client() (*cocaine.Client, error) {
 		o.Locators = locators
 	}
 	return cocaine.New(o)
+}
+
+// tokenVariable is the environment variable that stands for --token.
+const tokenVariable = "COCAINE_TOKEN"
+
+// clientOptions are those of every client, but for the locator.
+func (a *app) clientOptions() cocaine.Options {
+	// What goes wrong with a connection is told by the call that it breaks.
+	o := cocaine.Options{Logger: slog.New(slog.DiscardHandler)}
+	token := a.token
+	if token == "" {
+		token = a.env.getenv(tokenVariable)
+	}
+	if token != "" {
+		o.Token = cocaine.StaticToken(token)
+	}
+	return o
 }
 
 // withClient runs f with a client and the time that --timeout gives.
@@ -58,6 +75,10 @@ func (a *app) explainConnection(ctx context.Context, err error) error {
 		return err
 	}
 	switch classify(err) {
+	case Denied:
+		if e, ok := errors.AsType[*cocaine.Error](err); ok && e.Category == idl.CategorySecurity && e.Code == idl.SecurityUnauthorized {
+			return hinted(err, "--token TOKEN or $%s says who you are", tokenVariable)
+		}
 	case Unreachable:
 		return coded(Unreachable, err, "cocaine server starts a runtime; --locator HOST:PORT names another one")
 	case Timeout:

@@ -19,7 +19,7 @@ func (a *app) cmdConfig() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(a.cmdConfigInit(), a.cmdConfigExplain())
+	c.AddCommand(a.cmdConfigInit(), a.cmdConfigExplain(), a.cmdConfigToken())
 	return c
 }
 

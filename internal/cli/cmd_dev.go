@@ -97,7 +97,9 @@ func temporary() (string, error) {
 // develop ships the app and then again after every change, until ctx ends.
 func (a *app) develop(ctx context.Context, d *daemon.Daemon, plan *source.Plan, f *devFlags) error {
 	a.screen.say("ready: locator %s", d.Addr())
-	c, err := cocaine.New(cocaine.Options{Locators: []string{d.Addr().String()}, Logger: slog.New(slog.DiscardHandler)})
+	o := a.clientOptions()
+	o.Locators = []string{d.Addr().String()}
+	c, err := cocaine.New(o)
 	if err != nil {
 		return err
 	}

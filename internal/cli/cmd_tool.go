@@ -33,9 +33,11 @@ output and exit codes. cocaine started under the name cocaine-tool is the same.`
 
 // runTool runs a command line of the tool and returns its exit code.
 func runTool(ctx context.Context, env Env, name string) int {
+	a := &app{env: env}
 	return tool.Run(ctx, tool.Env{
 		Name: name, Version: version(), Args: env.Args,
 		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Environ: env.Host.Environ,
+		Client: a.clientOptions(),
 	})
 }
 

@@ -23,7 +23,9 @@ func (t *tool) open(args []string) (*operation, error) {
 	if t.verbose > 4 {
 		log = slog.New(slog.NewTextHandler(t.env.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	c, err := cocaine.New(cocaine.Options{Locators: locators, Logger: log})
+	client := t.env.Client
+	client.Locators, client.Logger = locators, log
+	c, err := cocaine.New(client)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,9 @@ type Env struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Environ []string // as os.Environ gives it
+	// Client are the options of the client that are not for the tool to say: how it
+	// connects, and its token.
+	Client cocaine.Options
 	// Settings are the files that are read, later ones over earlier ones; those
 	// that do not exist are skipped. If nil, those of SettingsFiles.
 	Settings []string
