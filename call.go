@@ -161,7 +161,9 @@ func (s *Service) Call(ctx context.Context, method string, args ...any) (*Stream
 
 // decode is Message.Decode for an answer.
 func (m Message) decode(v any) error {
-	if err := m.Decode(v); err != nil {
+	if err := m.Decode(v); err == errNoTarget {
+		return err
+	} else if err != nil {
 		return &kindError{err, ErrBadAnswer}
 	}
 	return nil

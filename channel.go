@@ -13,6 +13,15 @@ import (
 // The end of ctx may cut the items short without a word in the channel: ask
 // ctx.Err.
 func Chan[T any](ctx context.Context, seq iter.Seq2[T, error]) <-chan Result[T] {
+	if ctx == nil {
+		c := make(chan Result[T], 1)
+		c <- Result[T]{Err: errNoContext}
+		close(c)
+		return c
+	}
+	if seq == nil {
+		seq = refuse[T](errNoSequence)
+	}
 	c := make(chan Result[T])
 	send := func(r Result[T]) bool {
 		select {
@@ -45,6 +54,9 @@ func Chan[T any](ctx context.Context, seq iter.Seq2[T, error]) <-chan Result[T] 
 // A channel of Results becomes a sequence of their values and errors with
 // Map(FromChan(ctx, c), Result[T].Get).
 func FromChan[T any](ctx context.Context, c <-chan T) iter.Seq2[T, error] {
+	if ctx == nil {
+		return refuse[T](errNoContext)
+	}
 	return func(yield func(T, error) bool) {
 		var zero T
 		for ctx.Err() == nil {

@@ -123,7 +123,14 @@ func (c *Client) Service(name string) *Service {
 	return &Service{conn: c.connector(name)}
 }
 
+// made reports whether New made the client. Calls of services of any other are
+// ErrBadArgument.
+func (c *Client) made() bool { return c != nil && c.services != nil }
+
 func (c *Client) connector(name string) *connector {
+	if !c.made() {
+		return nil
+	}
 	if name == locatorName {
 		return c.locator
 	}
@@ -182,6 +189,9 @@ const lastWords = time.Second
 // with ErrClosed. It returns when the client's goroutines have ended; further calls
 // do nothing.
 func (c *Client) Close() error {
+	if !c.made() {
+		return nil
+	}
 	c.mu.Lock()
 	closed := c.closed.Swap(true)
 	c.mu.Unlock()

@@ -25,11 +25,23 @@ func (r Result[T]) Get() (T, error) { return r.Value, r.Err }
 //	}
 func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq2[int, Result[T]] {
 	return func(yield func(int, Result[T]) bool) {
+		if ctx == nil {
+			for i := range futures {
+				if !yield(i, Result[T]{Err: errNoContext}) {
+					return
+				}
+			}
+			return
+		}
 		defer runtime.KeepAlive(futures)
 		finished := make(chan int, len(futures)) // room for all: whoever finishes never waits
 		pending := make(map[int]bool, len(futures))
 		for i, f := range futures {
 			pending[i] = true
+			if !f.made() {
+				finished <- i
+				continue
+			}
 			forget := f.p.notify(func() { finished <- i })
 			defer forget()
 		}
@@ -37,7 +49,7 @@ func AsCompleted[T any](ctx context.Context, futures ...*Future[T]) iter.Seq2[in
 			select {
 			case i := <-finished:
 				delete(pending, i)
-				v, err := futures[i].p.result()
+				v, err := futures[i].Wait(ctx) // it is done
 				if !yield(i, Result[T]{v, err}) {
 					return
 				}
@@ -56,8 +68,8 @@ func giveUp[T any](ctx context.Context, futures []*Future[T], pending map[int]bo
 			continue
 		}
 		r := Result[T]{Err: context.Cause(ctx)}
-		if f.p.isDone() {
-			r.Value, r.Err = f.p.result()
+		if !f.made() || f.p.isDone() {
+			r.Value, r.Err = f.Wait(ctx)
 		}
 		if !yield(i, r) {
 			return

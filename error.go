@@ -64,9 +64,9 @@ var (
 	// ErrClosed is a call on a Client or a Stream that was closed. It is
 	// net.ErrClosed, too.
 	ErrClosed error = closedError{}
-	// ErrBadArgument is an argument that cannot be sent: a value that has no form
-	// in msgpack, an unknown content type, a handle that no Client made. Nothing
-	// was sent.
+	// ErrBadArgument is a mistake of the program: an argument that has no form in
+	// msgpack, an unknown content type, a handle that no Client made, a nil context or
+	// function, options that cannot be used. Nothing was sent.
 	ErrBadArgument = errors.New("bad argument")
 	// ErrBadAnswer is an answer of another shape than was asked for. It has come,
 	// and the service has done what it was asked.

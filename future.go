@@ -57,6 +57,10 @@ func Failed[T any](err error) *Future[T] {
 func Then[T, U any](ctx context.Context, f *Future[T], fn func(ctx context.Context, v T) (U, error)) *Future[U] {
 	p := newPromise[U](caller())
 	p.start(ctx, func(ctx context.Context) (U, error) {
+		if fn == nil {
+			var zero U
+			return zero, errNoFunction
+		}
 		v, err := f.Wait(ctx)
 		if err != nil {
 			var zero U
@@ -76,21 +80,36 @@ func (p *promise[T]) future() *Future[T] {
 	return f
 }
 
+// made reports whether the future is one of a function. Any other is done and has
+// failed.
+func (f *Future[T]) made() bool { return f != nil && f.p != nil }
+
 // Wait waits for the result. If ctx ends first, its error is returned; the
 // function runs on, and one may wait again.
 func (f *Future[T]) Wait(ctx context.Context) (T, error) {
+	if !f.made() {
+		var zero T
+		return zero, errNoFuture
+	}
 	defer runtime.KeepAlive(f)
 	return f.p.wait(ctx)
 }
 
 // Done is closed when the result is there.
-func (f *Future[T]) Done() <-chan struct{} { return f.p.done }
+func (f *Future[T]) Done() <-chan struct{} {
+	if !f.made() {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	return f.p.done
+}
 
 // Cancel ends the context of the function and does not wait. The future comes to
 // whatever the function then returns, as a rule context.Canceled. One that is done
 // keeps its result.
 func (f *Future[T]) Cancel() {
-	if f.p.cancel != nil {
+	if f.made() && f.p.cancel != nil {
 		f.p.cancel(nil)
 	}
 }

@@ -3,6 +3,7 @@ package cocaine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 )
 
@@ -83,6 +84,9 @@ func First[T any](ctx context.Context, fs ...func(context.Context) (T, error)) (
 	g := newGroup(ctx)
 	for i, f := range fs {
 		g.run(func() error {
+			if f == nil {
+				return errNoFunction
+			}
 			v, err := f(g.ctx)
 			if err == nil {
 				first.Do(func() { first.value, first.there = v, true })
@@ -96,7 +100,7 @@ func First[T any](ctx context.Context, fs ...func(context.Context) (T, error)) (
 	case first.there:
 		return first.value, nil
 	case len(fs) == 0:
-		return first.value, errors.New("cannot take the first of no functions")
+		return first.value, fmt.Errorf("%w: there are no functions to take the first of", ErrBadArgument)
 	}
 	return first.value, errors.Join(errs...)
 }
@@ -108,24 +112,36 @@ type group struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 
-	once sync.Once
-	err  error // the first one noted
+	refusal error // why no function is run
+	once    sync.Once
+	err     error // the first one noted
 }
 
 func newGroup(ctx context.Context) *group {
 	g := &group{}
+	if ctx == nil {
+		g.refusal = errNoContext
+		ctx = context.Background()
+	}
 	g.ctx, g.cancel = context.WithCancelCause(ctx)
 	return g
 }
 
 // run starts f; done gets its error.
 func (g *group) run(f func() error, done func(error)) {
+	if g.refusal != nil {
+		done(g.refusal)
+		return
+	}
 	g.wg.Go(func() { guard(f, done) })
 }
 
 // join starts f, whose value is put into v and whose error ends the group.
 func join[T any](g *group, f func(context.Context) (T, error), v *T) {
 	g.run(func() (err error) {
+		if f == nil {
+			return errNoFunction
+		}
 		*v, err = f(g.ctx)
 		return err
 	}, g.note)

@@ -18,7 +18,13 @@ const maxLine = 64 << 10
 // Close gives the last line, if it has no ending. A line of more than 64 KiB comes
 // in pieces. The writer is for one goroutine at a time, which is what os/exec
 // keeps to when Stdout and Stderr are the same writer; f runs in that goroutine.
-func LineWriter(f func(line string)) io.WriteCloser { return &lineWriter{f: f} }
+// A nil f leaves them.
+func LineWriter(f func(line string)) io.WriteCloser {
+	if f == nil {
+		f = func(string) {}
+	}
+	return &lineWriter{f: f}
+}
 
 type lineWriter struct {
 	f    func(string)

@@ -23,7 +23,8 @@ const (
 
 // ParseLocators reads a comma-separated list of locators, host:port or unix:PATH
 // each. A missing port is 10053. An IPv6 address with a port stands in brackets.
-// It is the form of COCAINE_LOCATOR and of a worker's --locator.
+// It is the form of COCAINE_LOCATOR and of a worker's --locator. Anything else is
+// ErrBadArgument.
 func ParseLocators(list string) ([]string, error) {
 	var out []string
 	for part := range strings.SplitSeq(list, ",") {
@@ -33,12 +34,12 @@ func ParseLocators(list string) ([]string, error) {
 		}
 		addr, err := parseLocator(part)
 		if err != nil {
-			return nil, fmt.Errorf("cannot use locator %q: %w", part, err)
+			return nil, fmt.Errorf("cannot use locator %q: %w", part, &kindError{err, ErrBadArgument})
 		}
 		out = append(out, addr)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("cannot use locator %q: no address", list)
+		return nil, fmt.Errorf("cannot use locator %q: %w", list, &kindError{errors.New("no address"), ErrBadArgument})
 	}
 	return out, nil
 }

@@ -38,7 +38,13 @@ func traceAttr(t Trace) slog.Attr { return slog.String(traceAttrKey, fmt.Sprintf
 //
 // What the record says itself under the same name stays as it is. After WithGroup the
 // attributes stand in the group.
-func NewContextHandler(next slog.Handler) slog.Handler { return contextHandler{next} }
+// It panics if next is nil.
+func NewContextHandler(next slog.Handler) slog.Handler {
+	if next == nil {
+		panic("cannot add attributes of contexts: the handler is nil")
+	}
+	return contextHandler{next}
+}
 
 type contextHandler struct{ next slog.Handler }
 

@@ -93,7 +93,12 @@ var _ slog.Handler = (*LogHandler)(nil)
 // NewLogHandler makes a LogHandler over the client's connection to the logging
 // service. Close it before the client: the client's Close waits for nothing that is
 // still queued, which then goes to the fallback.
+//
+// It panics if the client is not one of New.
 func NewLogHandler(client *Client, o LogHandlerOptions) *LogHandler {
+	if !client.made() {
+		panic("cannot make log handler: there is no client")
+	}
 	o.complete()
 	return &LogHandler{shipper: startLogShipper(client, o)}
 }

@@ -16,8 +16,11 @@ type Message struct {
 
 // Decode decodes the arguments into v, a non-nil pointer: a single argument as it
 // is, several as an array, which a struct or a slice takes. Of no arguments v
-// learns nothing.
+// learns nothing. Anything else than a pointer is ErrBadArgument.
 func (m Message) Decode(v any) error {
+	if !decodable(v) {
+		return errNoTarget
+	}
 	r := msgpack.NewReader(m.Args)
 	n := r.Array()
 	if err := r.Err(); err != nil {

@@ -19,6 +19,14 @@ import (
 func MapParallel[T, U any](
 	ctx context.Context, n int, seq iter.Seq2[T, error], f func(ctx context.Context, v T) (U, error),
 ) iter.Seq2[U, error] {
+	switch {
+	case ctx == nil:
+		return refuse[U](errNoContext)
+	case seq == nil:
+		return refuse[U](errNoSequence)
+	case f == nil:
+		return refuse[U](errNoFunction)
+	}
 	return func(yield func(U, error) bool) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		w := &window[T, U]{

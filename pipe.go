@@ -45,6 +45,9 @@ func (s *Sender[T]) Fail(ctx context.Context, err error) error {
 // io.EOF. Further calls do nothing.
 func (s *Sender[T]) Close() error {
 	p := s.p
+	if p == nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
@@ -62,6 +65,9 @@ func (r *Receiver[T]) Peek(ctx context.Context) (T, error) { return r.next(ctx, 
 
 // Buffered is the number of items that are waiting. The end is not an item.
 func (r *Receiver[T]) Buffered() int {
+	if r.p == nil {
+		return 0
+	}
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
 	return len(r.p.queue)
@@ -93,6 +99,9 @@ func (r *Receiver[T]) All(ctx context.Context) iter.Seq2[T, error] {
 // io.ErrClosedPipe. Further calls do nothing.
 func (r *Receiver[T]) Close() error {
 	p := r.p
+	if p == nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left = true
@@ -120,7 +129,21 @@ type pipe[T any] struct {
 	changed chan struct{} // closed by the next change; nil if nobody waits for it
 }
 
+// usable looks at what every use of a pipe starts with.
+func (p *pipe[T]) usable(ctx context.Context) error {
+	switch {
+	case p == nil:
+		return errNoPipe
+	case ctx == nil:
+		return errNoContext
+	}
+	return nil
+}
+
 func (p *pipe[T]) push(ctx context.Context, item Result[T]) error {
+	if err := p.usable(ctx); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	err := p.await(ctx, func() bool { return p.ended || p.left || len(p.queue) < p.limit })
@@ -137,6 +160,9 @@ func (p *pipe[T]) push(ctx context.Context, item Result[T]) error {
 
 // pull gives the oldest item, or an error that is not an item.
 func (p *pipe[T]) pull(ctx context.Context, take bool) (item Result[T], err error) {
+	if err := p.usable(ctx); err != nil {
+		return item, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	err = p.await(ctx, func() bool { return p.ended || p.left || len(p.queue) > 0 })

@@ -25,7 +25,7 @@ func openControl(ctx context.Context, s *Service, args ...any) (*PoolControl, er
 // Close does. There is no answer: Done tells of an app that cannot be controlled.
 func (c *PoolControl) Resize(ctx context.Context, workers int) error {
 	if workers < 0 {
-		return fmt.Errorf("cannot resize pool: %d workers", workers)
+		return fmt.Errorf("cannot resize pool: %w: %d workers", ErrBadArgument, workers)
 	}
 	return c.hold.stream.Send(ctx, workers)
 }

@@ -71,6 +71,14 @@ func newPromise[T any](made uintptr) *promise[T] {
 // start runs f in a goroutine. That one ends when f does, which is when done is
 // closed.
 func (p *promise[T]) start(ctx context.Context, f func(context.Context) (T, error)) {
+	switch {
+	case ctx == nil:
+		p.finish(errNoContext)
+		return
+	case f == nil:
+		p.finish(errNoFunction)
+		return
+	}
 	ctx, p.cancel = context.WithCancelCause(ctx)
 	go guard(func() (err error) {
 		p.value, err = f(ctx)
@@ -141,6 +149,10 @@ func (p *promise[T]) result() (T, error) {
 func (p *promise[T]) wait(ctx context.Context) (T, error) {
 	if p.isDone() {
 		return p.result()
+	}
+	if ctx == nil {
+		var zero T
+		return zero, errNoContext
 	}
 	select {
 	case <-p.done:

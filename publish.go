@@ -2,6 +2,7 @@ package cocaine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -41,11 +42,14 @@ func (l Locator) Publish(ctx context.Context, r Resolution) (*Publication, error
 
 // publishArgs gives name, endpoints and maybe version and graph.
 func publishArgs(r *Resolution) ([]any, error) {
+	if r.Name == "" {
+		return nil, &kindError{errors.New("it has no name"), ErrBadArgument}
+	}
 	endpoints := make([]any, len(r.Endpoints))
 	for i, s := range r.Endpoints {
 		e, err := netip.ParseAddrPort(s)
 		if err != nil {
-			return nil, fmt.Errorf("endpoint %q is no numeric address with a port", s)
+			return nil, &kindError{fmt.Errorf("endpoint %q is no numeric address with a port", s), ErrBadArgument}
 		}
 		endpoints[i] = []any{e.Addr().String(), e.Port()}
 	}

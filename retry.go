@@ -139,7 +139,10 @@ func (a *attempts) again(ctx context.Context, err error) error {
 	if a.made >= a.policy.Attempts || ctx.Err() != nil {
 		return err
 	}
-	delay := min(a.policy.Delay<<min(a.made-1, 16), a.policy.MaxDelay)
+	delay := a.policy.MaxDelay
+	if n := min(a.made-1, 16); a.policy.Delay <= delay>>n { // else it would be more, or too much to count
+		delay = a.policy.Delay << n
+	}
 	if delay > 1 {
 		delay = delay/2 + rand.N(delay/2)
 	}

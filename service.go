@@ -2,7 +2,6 @@ package cocaine
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 
@@ -41,6 +40,9 @@ type CallOptions struct {
 // With returns a handle on the same service that adds to its calls the headers of
 // o, and takes from o whatever else is not zero.
 func (s *Service) With(o CallOptions) *Service {
+	if s == nil {
+		s = new(Service)
+	}
 	merged := s.opts
 	merged.Headers = slices.Concat(s.opts.Headers, o.Headers)
 	if o.ContentType != "" {
@@ -97,11 +99,6 @@ func (s *Service) link(ctx context.Context) (*link, error) {
 	}
 	return l, nil
 }
-
-var (
-	errNoService = fmt.Errorf("%w: the service is not one of a client", ErrBadArgument)
-	errNoContext = fmt.Errorf("%w: the context is nil", ErrBadArgument)
-)
 
 // Methods tells what the service can do, by ascending id, connecting to it if
 // need be. The control messages, which every service has, are none of its methods.

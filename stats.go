@@ -20,6 +20,9 @@ type Stats struct {
 // Close too. The counters are read one after the other: calls that end meanwhile may
 // be in some and not in others.
 func (c *Client) Stats() Stats {
+	if !c.made() {
+		return Stats{}
+	}
 	s := Stats{Connections: int(c.sessions.Sessions.Load()), LateFrames: c.sessions.LateFrames.Load()}
 	for _, service := range c.connectors() {
 		if l := service.current.Load(); l != nil {

@@ -54,8 +54,8 @@ func (s *Stream) watch(ctx context.Context) {
 // *Error that the service sent, and the same again whenever it is called. If ctx
 // ends first, or has ended already, nothing is lost: a later Recv gets the message.
 func (s *Stream) Recv(ctx context.Context) (Message, error) {
-	if ctx.Err() != nil {
-		return Message{}, s.failed(ended(ctx))
+	if err := s.usable(ctx); err != nil {
+		return Message{}, err
 	}
 	m, err := s.st.Recv(ctx)
 	if err != nil {
@@ -72,14 +72,27 @@ func (s *Stream) Recv(ctx context.Context) (Message, error) {
 
 // Peek waits for the next message as Recv does, and leaves it to be received.
 func (s *Stream) Peek(ctx context.Context) (Message, error) {
-	if ctx.Err() != nil {
-		return Message{}, s.failed(ended(ctx))
+	if err := s.usable(ctx); err != nil {
+		return Message{}, err
 	}
 	m, err := s.st.Peek(ctx)
 	if err != nil {
 		return Message{}, s.failure(ctx, err)
 	}
 	return s.message(m), nil
+}
+
+// usable looks at what every use of a stream starts with.
+func (s *Stream) usable(ctx context.Context) error {
+	switch {
+	case s == nil || s.link == nil:
+		return &CallError{Err: errNoStream}
+	case ctx == nil:
+		return s.failed(errNoContext)
+	case ctx.Err() != nil:
+		return s.failed(ended(ctx))
+	}
+	return nil
 }
 
 // Buffered is the number of messages that Recv would give without waiting.
@@ -97,8 +110,12 @@ func (s *Stream) message(m rpc.Message) Message {
 }
 
 // Decode waits for the next message and decodes its arguments into v, a non-nil
-// pointer, as Message.Decode does.
+// pointer, as Message.Decode does. Into anything else it takes no message and is
+// ErrBadArgument.
 func (s *Stream) Decode(ctx context.Context, v any) error {
+	if !decodable(v) && s.usable(ctx) == nil {
+		return s.failed(errNoTarget)
+	}
 	m, err := s.Recv(ctx)
 	if err != nil {
 		return err
@@ -217,8 +234,8 @@ func (s *Stream) send(ctx context.Context, id uint64, args []any) error {
 
 // write sends a message with encoded arguments.
 func (s *Stream) write(ctx context.Context, id uint64, args []byte) error {
-	if ctx.Err() != nil {
-		return s.failed(ended(ctx))
+	if err := s.usable(ctx); err != nil {
+		return err
 	}
 	err := s.st.Send(ctx, id, args)
 	if err == nil {
@@ -266,8 +283,12 @@ func findMessage(n *idl.Node, name string) *idl.Message {
 }
 
 // Close gives the call up, unless it is over: the service is told, and whoever
-// waits in Recv or Send gets ErrClosed. Further calls do nothing.
+// waits in Recv or Send gets ErrClosed. Further calls do nothing, and so does that of
+// a nil Stream.
 func (s *Stream) Close() error {
+	if s == nil || s.link == nil {
+		return nil
+	}
 	s.giveUp(ErrClosed, context.Canceled)
 	return nil
 }

@@ -112,6 +112,9 @@ func (r *Runtime) WorkerOptions(app string) worker.Options {
 // client is one of this runtime. It fails the test while the app has a worker.
 func (r *Runtime) Worker(app string, bind func(w *worker.Worker)) *Worker {
 	r.t.Helper()
+	if bind == nil {
+		r.t.Fatalf("cannot make worker of app %q: nothing binds its handlers", app)
+	}
 	w, err := worker.New(r.WorkerOptions(app))
 	if err != nil {
 		r.t.Fatal(err)

@@ -184,6 +184,11 @@ func (r *Runtime) ServiceLike(name, like string, m Methods) *Service {
 
 func (r *Runtime) serviceOf(name string, p *idl.Protocol, m Methods) *Service {
 	r.t.Helper()
+	for method, does := range m {
+		if isNil(does) {
+			r.t.Fatalf("cannot add service %q: its method %s is nil", name, method)
+		}
+	}
 	if p == nil {
 		p = protocolOf(name, m)
 	}
@@ -207,6 +212,21 @@ func (r *Runtime) serviceOf(name string, p *idl.Protocol, m Methods) *Service {
 	}
 	s = r.add(name, p, mux)
 	return s
+}
+
+// isNil reports whether there is nothing to call.
+func isNil(m Method) bool {
+	switch m := m.(type) {
+	case nil:
+		return true
+	case unary:
+		return m == nil
+	case mute:
+		return m == nil
+	case streaming:
+		return m == nil
+	}
+	return false
 }
 
 // maxCalls is how many calls a service remembers.

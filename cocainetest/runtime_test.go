@@ -538,6 +538,11 @@ func TestFailures(t *testing.T) {
 		"Mute is for":               func() { rt.Service("logging", cocainetest.Methods{"emit": cocainetest.Answer()}) },
 		`knows a service "nothing"`: func() { rt.ServiceLike("new", "nothing", nil) },
 		"made with WorkerOptions":   func() { rt.Serve(unmade) },
+		"nothing binds":             func() { rt.Worker("bare", nil) },
+		"method get is nil":         func() { rt.Service("a", cocainetest.Methods{"get": nil}) },
+		"method func is nil":        func() { rt.Service("a", cocainetest.Methods{"func": cocainetest.Func(nil)}) },
+		"method stream is nil":      func() { rt.Service("a", cocainetest.Methods{"stream": cocainetest.StreamFunc(nil)}) },
+		"method emit is nil":        func() { rt.Service("logging", cocainetest.Methods{"emit": cocainetest.Mute(nil)}) },
 		"Stop or Kill":              func() { rt.Worker("hello", bindGreet) },
 		"cannot use locator":        func() { rt.NewClient(cocaine.Options{Locators: []string{"a:b:c"}}) },
 	} {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/worker"
 )
 
@@ -69,6 +70,30 @@ func TestWorkerNoSocket(t *testing.T) {
 		if err := w.Run(context.Background()); err == nil || !strings.HasPrefix(err.Error(), "cannot connect to runtime: ") {
 			t.Errorf("Run returned %v", err)
 		}
+	}
+}
+
+// What cannot run says so.
+func TestRunMisuse(t *testing.T) {
+	w, err := worker.New(worker.Options{Listen: "127.0.0.1:0", Announce: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"nil context": w.Run(context.Context(nil)),
+		"zero worker": new(worker.Worker).Run(t.Context()),
+	} {
+		if !errors.Is(err, cocaine.ErrBadArgument) || !strings.HasPrefix(err.Error(), "cannot run worker: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Run(over); err != nil {
+		t.Errorf("a worker that is told to stop: %v", err)
+	}
+	if err := w.Run(over); err == nil || err.Error() != "cannot run worker: it has been run" {
+		t.Errorf("the second time: %v", err)
 	}
 }
 

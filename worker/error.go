@@ -22,6 +22,9 @@ var (
 	ErrTimeout = errors.New("handler has used up its time")
 )
 
+// errNotMade is a Worker that New did not make.
+var errNotMade = errors.New("the worker is not one of New")
+
 // A RequestError says that the caller ended its half of a stream with an error and
 // not with an end: it gave up, or it went away. Err tells its code, [5, 2] for a
 // caller that went away.

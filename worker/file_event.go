@@ -50,7 +50,12 @@ var fileTypes = [16]fs.FileMode{
 // modification and change in seconds.
 //
 // A chunk that is something else is answered with [12, 22], invalid argument.
+//
+// Of nil it makes nil, which cannot be bound.
 func FileEvent(f func(ctx context.Context, info FileInfo) error) HandlerFunc {
+	if f == nil {
+		return nil
+	}
 	return func(ctx context.Context, s *Stream) error {
 		chunk, err := s.Recv(ctx)
 		if err != nil && err != io.EOF {

@@ -84,8 +84,9 @@ func Timeout(d time.Duration) HandleOption {
 }
 
 // With puts middleware around the handler of the event, inside that of Worker.Use.
-// The first is the outermost.
+// The first is the outermost. It panics if middleware is nil.
 func With(ms ...Middleware) HandleOption {
+	mustNotBeNil(ms)
 	return func(b *binding) { b.middleware = append(b.middleware, ms...) }
 }
 

@@ -29,8 +29,11 @@ func (w *Worker) OnStop(f func(ctx context.Context) error) { w.hook(&w.onStop, f
 func (w *Worker) hook(to *[]func(context.Context) error, f func(context.Context) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.running {
+	switch {
+	case w.running:
 		panic("cannot add hook: the worker runs")
+	case f == nil:
+		panic("cannot add hook: the function is nil")
 	}
 	*to = append(*to, f)
 }

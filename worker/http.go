@@ -39,7 +39,12 @@ import (
 // informational responses (1xx), and Transfer-Encoding, which is the front's. Date is
 // the front's too. A request that is malformed as HTTP is answered with status 400;
 // one that cannot be read at all is answered with [12, 22], invalid argument.
+//
+// Of nil it makes nil, which cannot be bound.
 func HTTP(h http.Handler) HandlerFunc {
+	if h == nil {
+		return nil
+	}
 	return func(ctx context.Context, s *Stream) error {
 		q, err := receiveHTTP(ctx, s)
 		if err != nil {

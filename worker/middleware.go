@@ -19,14 +19,23 @@ type Middleware func(next Handler) Handler
 // passes them the other way round. Events without a handler pass none.
 //
 // Slots and time that Limit and Timeout give include the middleware. It panics if
-// the worker runs.
+// the worker runs or middleware is nil.
 func (w *Worker) Use(ms ...Middleware) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.running {
 		panic("cannot use middleware: the worker runs")
 	}
+	mustNotBeNil(ms)
 	w.middleware = append(w.middleware, ms...)
+}
+
+func mustNotBeNil(ms []Middleware) {
+	for _, m := range ms {
+		if m == nil {
+			panic("cannot use middleware: it is nil")
+		}
+	}
 }
 
 // Recover is middleware that turns a panic of the handlers inside it into a

@@ -103,12 +103,18 @@ func (w *Worker) HandleDefault(h Handler, opts ...HandleOption) { w.HandlePrefix
 
 func (w *Worker) bind(what string, b *binding, add func(*binding) bool, opts []HandleOption) {
 	for _, o := range opts {
+		if o == nil {
+			panic(fmt.Sprintf("cannot bind %s: an option is nil", what))
+		}
 		o(b)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	f, isFunc := b.handler.(HandlerFunc)
 	switch {
-	case b.handler == nil:
+	case w.mux.events == nil:
+		panic(fmt.Sprintf("cannot bind %s: %v", what, errNotMade))
+	case b.handler == nil, isFunc && f == nil:
 		panic(fmt.Sprintf("cannot bind %s: the handler is nil", what))
 	case w.running:
 		panic(fmt.Sprintf("cannot bind %s: the worker runs", what))

@@ -58,6 +58,7 @@ func TestBindTwice(t *testing.T) {
 	w.Handle("e", says(""))
 	w.HandlePrefix("p", says(""))
 	w.HandleDefault(says(""))
+	raw := worker.Raw(func(_ context.Context, chunk []byte) ([]byte, error) { return chunk, nil })
 	for what, again := range map[string]func(){
 		`event "e": there is a handler`:     func() { w.Handle("e", says("")) },
 		`events "p*": there is a handler`:   func() { w.HandlePrefix("p", says("")) },
@@ -67,6 +68,15 @@ func TestBindTwice(t *testing.T) {
 		`the time of a handler to -1ns`:     func() { worker.Timeout(-1) },
 		`event "fnil": the handler is nil`:  func() { w.HandleStream("fnil", nil) },
 		`event "typed": the handler is nil`: func() { worker.Handle[int, int](w, "typed", nil) },
+		`event "func": the handler is nil`:  func() { w.Handle("func", worker.HandlerFunc(nil)) },
+		`event "http": the handler is nil`:  func() { w.Handle("http", worker.HTTP(nil)) },
+		`event "fs": the handler is nil`:    func() { w.Handle("fs", worker.FileEvent(nil)) },
+		`event "opt": an option is nil`:     func() { w.Handle("opt", raw, nil) },
+		`use middleware: it is nil`:         func() { w.Use(worker.Recover(), nil) },
+		`cannot use middleware: it is nil`:  func() { w.Handle("with", raw, worker.With(nil)) },
+		`hook: the function is nil`:         func() { w.OnStart(nil) },
+		`add hook: the function is nil`:     func() { w.OnStop(nil) },
+		`"zero": the worker is not one of`:  func() { new(worker.Worker).Handle("zero", raw) },
 	} {
 		func() {
 			defer func() {

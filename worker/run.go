@@ -37,7 +37,12 @@ const (
 // Without a runtime the worker serves its events by itself, see Options.Listen. If
 // that was not wanted, the error is ErrNoEndpoint.
 func (w *Worker) Run(ctx context.Context) error {
-	if w.opts.Endpoint == "" && w.alone == nil {
+	switch {
+	case w.mux.events == nil:
+		return fmt.Errorf("cannot run worker: %w: %w", cocaine.ErrBadArgument, errNotMade)
+	case ctx == nil:
+		return fmt.Errorf("cannot run worker: %w: the context is nil", cocaine.ErrBadArgument)
+	case w.opts.Endpoint == "" && w.alone == nil:
 		return ErrNoEndpoint
 	}
 	if err := w.start(); err != nil {
