@@ -69,8 +69,12 @@ func (s *AppStream) All(ctx context.Context) iter.Seq2[[]byte, error] {
 
 // Decode waits for the next chunk and decodes it into v, a non-nil pointer, from
 // the format that the content type of the app's handle names: see App.With. A chunk
-// that does not decode is ErrBadAnswer, and gone.
+// that does not decode is ErrBadAnswer, and gone. Into anything but a pointer it takes
+// no chunk and is ErrBadArgument.
 func (s *AppStream) Decode(ctx context.Context, v any) error {
+	if !decodable(v) && s.stream.usable(ctx) == nil {
+		return s.stream.failed(errNoTarget)
+	}
 	chunk, err := s.Recv(ctx)
 	if err != nil {
 		return err
@@ -122,8 +126,14 @@ func (s *AppStream) CloseSend(ctx context.Context) error { return s.stream.Close
 func (s *AppStream) Fail(ctx context.Context, err error) error { return s.stream.Fail(ctx, err) }
 
 // Close gives the call up, unless it is over: the handler's context ends, and
-// whoever waits in Recv or Send gets ErrClosed. Further calls do nothing.
-func (s *AppStream) Close() error { return s.stream.Close() }
+// whoever waits in Recv or Send gets ErrClosed. Further calls do nothing, and so does
+// that of a nil AppStream.
+func (s *AppStream) Close() error {
+	if s == nil {
+		return nil
+	}
+	return s.stream.Close()
+}
 
 // Trailer gives the headers of the handler's last message, nil before it has come.
 func (s *AppStream) Trailer() Headers { return s.stream.Trailer() }

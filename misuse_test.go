@@ -30,11 +30,20 @@ func one[T any](t *testing.T, seq func(func(T, error) bool)) error {
 func TestMisuse(t *testing.T) {
 	r := standin.New(t)
 	r.Serve("app", app(echo))
-	svc := newClient(t, r).Service("app")
+	client := newClient(t, r)
+	svc, app := client.Service("app"), client.App("app")
 	ctx := patient(t)
 	var none context.Context
 	stream := func() *cocaine.Stream {
-		st, err := svc.Enqueue(ctx, "e")
+		st, err := svc.Call(ctx, "enqueue", "e")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		return st
+	}
+	conversation := func() *cocaine.AppStream {
+		st, err := app.Enqueue(ctx, "e")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,36 +55,47 @@ func TestMisuse(t *testing.T) {
 	values := cocaine.Values(1, 2)
 	never := make(chan int)
 	in, out := cocaine.Pipe[int](1)
-	var client cocaine.Client
+	var unmade cocaine.Client
 	for name, err := range map[string]error{
-		"Call, nil context":      second(svc.Call(none, "enqueue", "e")),
-		"Enqueue, nil context":   second(svc.Enqueue(none, "e")),
-		"Invoke, nil context":    second(cocaine.Invoke[int](none, svc, "e", 1)),
-		"Exec, nil context":      cocaine.Exec(none, svc, "enqueue", "e"),
-		"Chunks, nil context":    one(t, cocaine.Chunks[int](none, svc, "enqueue", "e")),
-		"Methods, nil context":   second(svc.Methods(none)),
-		"Version, nil context":   second(svc.Version(none)),
-		"Recv, nil context":      second(stream().Recv(none)),
-		"Peek, nil context":      second(stream().Peek(none)),
-		"Send, nil context":      stream().Send(none, "x"),
-		"CloseSend, nil context": stream().CloseSend(none),
-		"Fail, nil context":      stream().Fail(none, errItem),
-		"Messages, nil context":  one(t, stream().Messages(none)),
-		"Decode, nil context":    stream().Decode(none, new(int)),
-		"Decode, nil":            stream().Decode(ctx, nil),
-		"Decode, no pointer":     stream().Decode(ctx, 5),
-		"Decode, nil pointer":    stream().Decode(ctx, (*int)(nil)),
-		"Message, no pointer":    cocaine.Message{Args: cocaine.Raw{0x91, 5}}.Decode(5),
-		"nil stream":             second((*cocaine.Stream)(nil).Recv(ctx)),
-		"zero stream":            second(new(cocaine.Stream).Peek(ctx)),
-		"function as argument":   cocaine.Exec(ctx, svc, "enqueue", func() {}),
-		"channel as argument":    cocaine.Exec(ctx, svc, "enqueue", never),
-		"method as argument":     second(cocaine.Invoke[int](ctx, svc, "e", svc.Name)),
+		"Call, nil context":         second(svc.Call(none, "enqueue", "e")),
+		"Enqueue, nil context":      second(app.Enqueue(none, "e")),
+		"Invoke, nil context":       second(cocaine.Invoke[int](none, app, "e", 1)),
+		"Exec, nil context":         cocaine.Exec(none, svc, "enqueue", "e"),
+		"Chunks, nil context":       one(t, cocaine.Chunks[int](none, svc, "enqueue", "e")),
+		"Methods, nil context":      second(svc.Methods(none)),
+		"Version, nil context":      second(svc.Version(none)),
+		"Recv, nil context":         second(stream().Recv(none)),
+		"Peek, nil context":         second(stream().Peek(none)),
+		"Send, nil context":         stream().Send(none, "x"),
+		"CloseSend, nil context":    stream().CloseSend(none),
+		"Fail, nil context":         stream().Fail(none, errItem),
+		"Messages, nil context":     one(t, stream().All(none)),
+		"Decode, nil context":       stream().Decode(none, new(int)),
+		"Decode, nil":               stream().Decode(ctx, nil),
+		"Decode, no pointer":        stream().Decode(ctx, 5),
+		"Decode, nil pointer":       stream().Decode(ctx, (*int)(nil)),
+		"Message, no pointer":       cocaine.Message{Args: cocaine.Raw{0x91, 5}}.Decode(5),
+		"nil stream":                second((*cocaine.Stream)(nil).Recv(ctx)),
+		"zero stream":               second(new(cocaine.Stream).Peek(ctx)),
+		"chunk, nil context":        second(conversation().Recv(none)),
+		"chunk, Peek, nil context":  second(conversation().Peek(none)),
+		"chunk, Send, nil context":  conversation().Send(none, nil),
+		"chunk, All, nil context":   one(t, conversation().All(none)),
+		"chunk, Encode a function":  conversation().Encode(ctx, func() {}),
+		"chunk, Decode into nil":    conversation().Decode(ctx, nil),
+		"chunk, Decode, no context": conversation().Decode(none, new(int)),
+		"InvokeStream, nil context": one(t, cocaine.InvokeStream[int](none, app, "e", 1)),
+		"InvokeStream, zero app":    one(t, cocaine.InvokeStream[int](ctx, cocaine.App{}, "e", 1)),
+		"InvokeStream, function":    one(t, cocaine.InvokeStream[int](ctx, app, "e", func() {})),
+		"zero conversation":         second(new(cocaine.AppStream).Recv(ctx)),
+		"function as argument":      cocaine.Exec(ctx, svc, "enqueue", func() {}),
+		"channel as argument":       cocaine.Exec(ctx, svc, "enqueue", never),
+		"method as argument":        second(cocaine.Invoke[int](ctx, app, "e", svc.Name)),
 
-		"zero client":             cocaine.Exec(ctx, client.Service("app"), "enqueue"),
+		"zero client":             cocaine.Exec(ctx, unmade.Service("app"), "enqueue"),
 		"nil client":              cocaine.Exec(ctx, (*cocaine.Client)(nil).Service("app"), "enqueue"),
-		"zero client, App":        second(client.App("app").Info(ctx)),
-		"zero client, Locator":    second(client.Locator().UUID(ctx)),
+		"zero client, App":        second(unmade.App("app").Info(ctx)),
+		"zero client, Locator":    second(unmade.Locator().UUID(ctx)),
 		"nil service, With":       cocaine.Exec(ctx, (*cocaine.Service)(nil).With(cocaine.CallOptions{}), "x"),
 		"zero app":                second(cocaine.App{}.Enqueue(ctx, "e")),
 		"zero app, With":          second(cocaine.App{}.With(cocaine.CallOptions{}).Info(ctx)),
@@ -163,6 +183,7 @@ func TestMisuseIsHarmless(t *testing.T) {
 	var client cocaine.Client
 	var stream *cocaine.Stream
 	for name, err := range map[string]error{
+		"conversation": (*cocaine.AppStream)(nil).Close(), "zero conversation": new(cocaine.AppStream).Close(),
 		"stream": stream.Close(), "zero stream": new(cocaine.Stream).Close(), "client": client.Close(), "nil client": (*cocaine.Client)(nil).Close(),
 		"sender": new(cocaine.Sender[int]).Close(), "receiver": new(cocaine.Receiver[int]).Close(),
 	} {
