@@ -74,10 +74,20 @@ func (u *unary) encodeEvent(event string, format codec.Format, in any) (err erro
 func (s *Service) ask(ctx context.Context, u *unary, method, name string) error {
 	tries := s.attempts()
 	tries.seen = s.observe(ctx, method, u.args, u.question.Chunk)
-	answer, err := s.askAgain(ctx, &tries, u, method, name)
-	if err == errNotUnary {
+	err := s.begin(ctx, &tries, method, name, u)
+	switch err {
+	case nil:
+		return s.finish(ctx, &tries, u, method, name)
+	case errNotUnary:
 		return err
 	}
+	s.over(&tries, err)
+	return err
+}
+
+// finish receives the answer of a call that has begun.
+func (s *Service) finish(ctx context.Context, tries *attempts, u *unary, method, name string) error {
+	answer, err := s.hear(ctx, tries, u, method, name)
 	if tries.seen != nil {
 		tries.seen.received.Add(int64(len(answer)))
 	}
@@ -86,8 +96,30 @@ func (s *Service) ask(ctx context.Context, u *unary, method, name string) error 
 			err = s.failed(name, &kindError{err, ErrBadAnswer})
 		}
 	}
-	s.over(&tries, err)
+	s.over(tries, err)
 	return err
+}
+
+// hear waits for the answer, and makes the call again if it may.
+func (s *Service) hear(ctx context.Context, tries *attempts, u *unary, method, name string) ([]byte, error) {
+	for {
+		answer, err := u.await(ctx)
+		if err == nil {
+			return answer, nil
+		}
+		again := tries.repeats() && repeatable(err, u.req.Answered(), u.req.Trailer(), s.opts.Idempotent)
+		err = s.failed(name, err)
+		if !again {
+			return nil, err
+		}
+		if err = tries.again(ctx, err); err != nil {
+			return nil, err
+		}
+		u.renew()
+		if err := s.begin(ctx, tries, method, name, u); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // decode decodes the arguments of the answer's first message.
@@ -103,27 +135,6 @@ func (u *unary) decode(answer []byte) error {
 		return err
 	}
 	return u.format.Decode(chunk, u.into)
-}
-
-func (s *Service) askAgain(ctx context.Context, tries *attempts, u *unary, method, name string) ([]byte, error) {
-	for {
-		if err := s.begin(ctx, tries, method, name, u); err != nil {
-			return nil, err
-		}
-		answer, err := u.await(ctx)
-		if err == nil {
-			return answer, nil
-		}
-		again := tries.repeats() && repeatable(err, u.req.Answered(), u.req.Trailer(), s.opts.Idempotent)
-		err = s.failed(name, err)
-		if !again {
-			return nil, err
-		}
-		if err = tries.again(ctx, err); err != nil {
-			return nil, err
-		}
-		u.renew()
-	}
 }
 
 // errNotUnary is a call of a method whose caller has more to say, or nothing to hear.
@@ -187,7 +198,7 @@ func (u *unary) renew() {
 	if !u.req.Over() {
 		u.req = rpc.Request{}
 	}
-	u.link, u.method = nil, nil
+	u.link, u.method, u.question.Later = nil, nil, false
 }
 
 // revoke asks the service to drop a channel, if it says that it knows how

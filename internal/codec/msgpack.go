@@ -37,6 +37,10 @@ func appendMsgpack(dst []byte, v any) ([]byte, error) {
 		return appendRaw(dst, v)
 	case *Raw:
 		return appendRaw(dst, *v)
+	case *any:
+		if v != nil {
+			return appendMsgpack(dst, *v)
+		}
 	case *string:
 		if v != nil {
 			return msgpack.AppendString(dst, *v), nil

@@ -64,7 +64,13 @@ type Question struct {
 	Close bool
 	Recv  *idl.Node // what the peer may answer
 	Want  Want
+	// Later leaves the request in the output until somebody flushes it (Session.Flush),
+	// or until there is enough to be worth a system call.
+	Later bool
 }
+
+// enough is how many bytes of requests that may leave later are worth a system call.
+const enough = 16 << 10
 
 // IsChunks reports whether the messages of a state are those of a stream of chunks:
 // write, any number of times, and close.
@@ -90,10 +96,13 @@ func (s *Session) Ask(ctx context.Context, r *Request, q *Question) error {
 		switch {
 		case err != nil:
 			return err
-		case sent:
+		case sent && !q.Later:
 			s.flushTogether()
 			return nil
+		case sent:
+			return nil
 		}
+		s.flush() // it may be full of what was to leave later
 		if err := s.AwaitRoom(ctx); err != nil {
 			return err
 		}
@@ -103,11 +112,12 @@ func (s *Session) Ask(ctx context.Context, r *Request, q *Question) error {
 // ask queues the frames of a Request, unless the output is full.
 func (s *Session) ask(as Receiver, r *Request, q *Question) (sent bool, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.err == nil && s.out.size > s.out.limit() {
+		s.mu.Unlock()
 		return false, nil
 	}
 	if r.id, err = s.number(); err != nil {
+		s.mu.Unlock()
 		return false, err
 	}
 	s.put(r.id, as)
@@ -119,6 +129,11 @@ func (s *Session) ask(as Receiver, r *Request, q *Question) (sent bool, err erro
 		s.emit(r.id, idl.Write, q.Chunk, nil)
 	case q.Close:
 		s.emit(r.id, idl.Close, nil, nil)
+	}
+	if q.Later && s.out.size >= enough {
+		s.flushLocked()
+	} else {
+		s.mu.Unlock()
 	}
 	return true, nil
 }
@@ -151,6 +166,9 @@ func (r *Request) answer() ([]byte, error) {
 	r.got = true
 	return r.args, r.err
 }
+
+// Ready reports whether Await would not wait.
+func (r *Request) Ready() bool { return len(r.wake) > 0 }
 
 // ID is the channel number on the wire.
 func (r *Request) ID() uint64 { return r.id }

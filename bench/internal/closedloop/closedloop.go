@@ -227,3 +227,47 @@ func RunBlocking(o Options, call func(conn int) error) (*Result, error) {
 	}
 	return total, nil
 }
+
+// RunPipelined keeps requests in flight with one goroutine for each connection, which
+// work occupies: it asks next before each request, has n of them in flight at a time,
+// and tells done of each answer, in the order of the requests.
+func RunPipelined(o Options, work func(conn, n int, next func() bool, done func()) error) (*Result, error) {
+	clock := NewRecorder(o)
+	recorders := make([]*Recorder, o.Connections)
+	errs := make([]error, o.Connections)
+	var wg sync.WaitGroup
+	for i := range o.Connections {
+		n := o.InFlight / o.Connections
+		if i < o.InFlight%o.Connections {
+			n++
+		}
+		r := *clock
+		recorders[i] = &r
+		if n == 0 {
+			continue
+		}
+		wg.Go(func() {
+			starts := make([]time.Duration, n+1) // next is asked before there is room
+			var asked, answered int
+			next := func() bool {
+				now := r.Now()
+				starts[asked%len(starts)] = now
+				asked++
+				return !r.Over(now)
+			}
+			errs[i] = work(i, n, next, func() {
+				r.Record(starts[answered%len(starts)], r.Now())
+				answered++
+			})
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	total := clock.Result()
+	for _, r := range recorders {
+		total.add(r.Result())
+	}
+	return total, nil
+}

@@ -25,6 +25,7 @@ import (
 const (
 	Value  = "value"  // takes one []byte as msgpack and answers with it
 	Stream = "stream" // answers each chunk with itself
+	Each   = "each"   // value, called by one goroutine that has many calls under way
 	counts = "counts" // answers with the heap allocations that the worker has made
 )
 
@@ -77,7 +78,15 @@ func Run(locator, app, event string, o closedloop.Options, payload []byte) (*clo
 		}
 	}
 	worker, client := remote(ctx, apps[0]), mallocs()
-	r, err := closedloop.RunBlocking(o, func(conn int) error { return call(ctx, apps[conn], payload) })
+	var r *closedloop.Result
+	var err error
+	if event == Each {
+		r, err = closedloop.RunPipelined(o, func(conn, n int, next func() bool, done func()) error {
+			return each(ctx, apps[conn], n, payload, next, done)
+		})
+	} else {
+		r, err = closedloop.RunBlocking(o, func(conn int) error { return call(ctx, apps[conn], payload) })
+	}
 	if err != nil {
 		return nil, Allocs{}, err
 	}
@@ -111,6 +120,25 @@ func byValue(ctx context.Context, a cocaine.App, payload []byte) error {
 		err = errOther
 	}
 	return err
+}
+
+// each makes calls as long as next wants one, n of them under way at a time, and tells
+// done of each answer.
+func each(ctx context.Context, a cocaine.App, n int, payload []byte, next func() bool, done func()) error {
+	calls := func(yield func([]byte, error) bool) {
+		for next() && yield(payload, nil) {
+		}
+	}
+	for got, err := range cocaine.InvokeEach[[]byte](ctx, a, Value, n, calls) {
+		if err == nil && !bytes.Equal(got, payload) {
+			err = errOther
+		}
+		if err != nil {
+			return err
+		}
+		done()
+	}
+	return nil
 }
 
 func byStream(ctx context.Context, a cocaine.App, payload []byte) error {
