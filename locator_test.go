@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -139,6 +140,23 @@ func TestRouting(t *testing.T) {
 }
 
 // Whoever picks by the table picks what the locator would.
+func TestRoutingTableShares(t *testing.T) {
+	const quarter = 1 << 30
+	table := cocaine.RoutingTable{
+		"app":  {{quarter - 1, "a"}, {2*quarter - 1, "b"}, {4*quarter - 1, "a"}},
+		"wrap": {{quarter - 1, "a"}, {2*quarter - 1, "b"}}, // what lies above is a's
+		"one":  {{5, "a"}},
+		"none": nil,
+	}
+	for group, want := range map[string]map[string]float64{
+		"app": {"a": 0.75, "b": 0.25}, "wrap": {"a": 0.75, "b": 0.25}, "one": {"a": 1}, "none": nil, "nosuch": nil,
+	} {
+		if have := table.Shares(group); !maps.Equal(have, want) {
+			t.Errorf("shares of %s: %v, want %v", group, have, want)
+		}
+	}
+}
+
 func TestRoutingTablePick(t *testing.T) {
 	g, err := ring.New(map[string]uint32{"app_v1": 1, "app_v2": 3, "app_v3": 2})
 	if err != nil {

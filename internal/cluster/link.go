@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -206,9 +207,9 @@ var errNoUUID = errors.New("cannot ask the node for its uuid")
 // identify asks the node who it is.
 func (n *link) identify(ctx context.Context, s *rpc.Session) (string, error) {
 	uuid, err := n.l.ask(ctx, s)
-	_, refused := errors.AsType[*rpc.Error](err)
+	e, refused := errors.AsType[*rpc.Error](err)
 	switch {
-	case refused, errors.Is(err, rpc.ErrDisconnected):
+	case refused && e.Category == idl.CategoryDispatch, errors.Is(err, rpc.ErrDisconnected):
 		return "", fmt.Errorf("%w: %w", errNoUUID, err)
 	case err != nil:
 		return "", err

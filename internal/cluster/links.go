@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
@@ -35,6 +36,9 @@ type Options struct {
 	UUID string
 	// Name is that of the cluster. What nodes of another one announce is ignored.
 	Name string
+	// Token is the value of the header authorization that other nodes are shown, for
+	// those that want to know who calls. If empty, there is no such header.
+	Token string
 	// Interval is how often a node that announces nothing is asked for a sign of
 	// life; one that gives none for three times as long has lost its link. If zero,
 	// DefaultInterval.
@@ -56,6 +60,7 @@ type Links struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
+	headers   []hpack.Header // of every call
 	directory directory
 
 	mu     sync.Mutex // guards what follows; directory.mu is never taken inside it
@@ -86,6 +91,9 @@ func New(o Options) (*Links, error) {
 	o.Session.Acceptor, o.Session.Recognise = nil, nil
 	o.Session.Limits = wire.Limits{MaxFrame: maxMessage}
 	l := &Links{o: o, log: o.Log, links: make(map[key]*link), held: make(map[string]*visit)}
+	if o.Token != "" {
+		l.headers = []hpack.Header{{Name: hpack.Authorization, Value: o.Token}}
+	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l, nil
 }

@@ -275,7 +275,8 @@ func play(t *testing.T, file string, ln net.Listener, l *cluster.Links) {
 			if conn, err = ln.Accept(); err != nil {
 				t.Fatalf("%s: %v", where, err)
 			}
-			defer conn.Close()
+			c := conn
+			t.Cleanup(func() { c.Close() })
 		case "<":
 			want := unhex(t, rest)
 			have := make([]byte, len(want))

@@ -60,7 +60,7 @@ func (v *visit) follow(ctx context.Context) error {
 	})
 	m := idl.Locator.Message(idl.LocatorConnect)
 	args := msgpack.AppendString(msgpack.AppendArray(nil, 1), v.link.l.o.UUID)
-	st, err := v.s.Call(ctx, m.ID, args, rpc.CallOptions{Send: m.Next, Recv: m.Reply.Node})
+	st, err := v.s.Call(ctx, m.ID, args, rpc.CallOptions{Headers: v.link.l.headers, Send: m.Next, Recv: m.Reply.Node})
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (v *visit) listen(ctx context.Context) error {
 	}
 	var err error
 	v.missed = 0
-	v.question, err = callUUID(ctx, v.s)
+	v.question, err = v.link.l.callUUID(ctx, v.s)
 	return err
 }
 
@@ -182,16 +182,16 @@ func (v *visit) settle(uuid string) error {
 var errSilent = errors.New("the node gives no sign of life")
 
 // callUUID asks a node who it is.
-func callUUID(ctx context.Context, s *rpc.Session) (*rpc.Stream, error) {
+func (l *Links) callUUID(ctx context.Context, s *rpc.Session) (*rpc.Stream, error) {
 	m := idl.Locator.Message(idl.LocatorUUID)
-	return s.Call(ctx, m.ID, msgpack.AppendArray(nil, 0), rpc.CallOptions{Send: m.Next, Recv: m.Reply.Node})
+	return s.Call(ctx, m.ID, msgpack.AppendArray(nil, 0), rpc.CallOptions{Headers: l.headers, Send: m.Next, Recv: m.Reply.Node})
 }
 
 // ask asks a node who it is, and waits for the answer.
 func (l *Links) ask(ctx context.Context, s *rpc.Session) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, silences*l.o.Interval, errSilent)
 	defer cancel()
-	st, err := callUUID(ctx, s)
+	st, err := l.callUUID(ctx, s)
 	if err != nil {
 		return "", silent(ctx, err)
 	}

@@ -24,6 +24,9 @@ type Cluster struct {
 	Gateway string
 	// Name is that of the cluster. Nodes do not use the services of another one.
 	Name string
+	// Token is what this node shows to others that want a token: the value of the header
+	// authorization.
+	Token string
 	// Restrict names services that other nodes are not told.
 	Restrict []string
 	// Interval is how often a node gives a sign of life. One that gives none for
@@ -71,6 +74,10 @@ func clusterSettings() []*setting {
 			"that have it, at random. none: this node only tells what it has."),
 		text("cluster.name", document.String, func(c *Config) *string { return &c.Cluster.Name },
 			"Name of the cluster. Nodes do not use the services of another one."),
+		newSetting("cluster.token", []string{
+			`Token that this node shows to others, such as "Bearer s3cret". They need to know`,
+			"it if their authentication.type is token."},
+			func(c *Config) *string { return &c.Cluster.Token }, document.String, hidden, verbatim),
 		names("cluster.restrict", func(c *Config) *[]string { return &c.Cluster.Restrict },
 			"Services that other nodes are not told. In the environment separated by commas."),
 		duration("cluster.interval", 10*time.Millisecond, func(c *Config) *time.Duration { return &c.Cluster.Interval },
@@ -93,6 +100,14 @@ func clusterSettings() []*setting {
 		count("cluster.hops", 0, 255, func(c *Config) *int { return &c.Cluster.Hops },
 			"How many networks a datagram may cross."),
 	}
+}
+
+// hidden shows that there is a secret, and not which.
+func hidden(s string) string {
+	if s != "" {
+		s = "(hidden)"
+	}
+	return document.Quote(s)
 }
 
 func clusterType(v any) (string, error) {

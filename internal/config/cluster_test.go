@@ -31,6 +31,14 @@ func TestClusterNodes(t *testing.T) {
 	}
 }
 
+func TestClusterTokenIsHidden(t *testing.T) {
+	c := load(t, write(t, "[cluster]\ntoken = 'Bearer s3cret'\n"), root, nil)
+	s, err := c.Setting("cluster.token")
+	if err != nil || s.Value != `"(hidden)"` || s.Default != `""` || c.Cluster.Token != "Bearer s3cret" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestClusterProblems(t *testing.T) {
 	for file, want := range map[string]string{
 		"[cluster]\ntype = 'raft'\n":                                    `server.toml:2:8: cluster.type: must be one of multicast, none, predefine, have "raft"`,

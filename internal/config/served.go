@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cocaine/cocaine-go/internal/document"
@@ -47,8 +48,19 @@ func inline(v any) string {
 		return "[" + strings.Join(items, ", ") + "]"
 	case string:
 		return document.Quote(v)
+	case float64:
+		return inlineFloat(v)
 	}
 	return fmt.Sprint(v)
+}
+
+// inlineFloat writes a number so that it is not read as a whole one.
+func inlineFloat(f float64) string {
+	s := strings.ToLower(strconv.FormatFloat(f, 'f', -1, 64))
+	if strings.ContainsAny(s, ".n") { // inf and nan have an n
+		return s
+	}
+	return s + ".0"
 }
 
 // inOrder gives the keys of a table, the type of a service first.

@@ -20,7 +20,7 @@ func (d *Daemon) newLinks() error {
 		return nil
 	}
 	var err error
-	d.links, err = cluster.New(cluster.Options{UUID: d.id, Name: c.Name, Interval: c.Interval,
+	d.links, err = cluster.New(cluster.Options{UUID: d.id, Name: c.Name, Token: c.Token, Interval: c.Interval,
 		Session: d.sessions(), Log: d.serviceLog(locatorName)})
 	return err
 }

@@ -236,6 +236,37 @@ func TestClusterRestrictions(t *testing.T) {
 	}
 }
 
+// TestClusterTokens: nodes that want tokens are linked by who shows one.
+func TestClusterTokens(t *testing.T) {
+	ctx := t.Context()
+	conf := configuration(directory(t), map[string]string{"cluster.type": "predefine",
+		"authentication.type": "token", "authentication.tokens": tokenLine("peers", 7, "s3cret")})
+	guarded := start(t, daemon.Options{Config: conf})
+	at := guarded.Addr().String()
+	stranger := startNode(t, []string{at}, map[string]string{"cluster.token": "Bearer guess"})
+	friend := startNode(t, []string{at}, map[string]string{"cluster.token": "Bearer s3cret"})
+	eventually(t, "who shows the token is linked", func() error {
+		nodes, err := friend.c.Locator().Cluster(ctx)
+		if err == nil && len(nodes) != 1 {
+			err = fmt.Errorf("it is linked to %v", nodes)
+		}
+		return err
+	})
+	type report struct {
+		Nodes []struct {
+			Linked bool   `codec:"linked"`
+			Cause  string `codec:"cause"`
+		} `codec:"nodes"`
+	}
+	eventually(t, "the other is told why not", func() error {
+		s, err := cocaine.Get[report](ctx, stranger.c.Service("admin"), "status")
+		if err == nil && (len(s.Nodes) != 1 || s.Nodes[0].Linked || !strings.Contains(s.Nodes[0].Cause, "token")) {
+			err = fmt.Errorf("%+v", s.Nodes)
+		}
+		return err
+	})
+}
+
 // TestClusterListsItself: one list of nodes does for all of them.
 func TestClusterListsItself(t *testing.T) {
 	ctx := t.Context()

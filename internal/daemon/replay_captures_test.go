@@ -76,7 +76,7 @@ var captured = map[string]string{
 	"orig-05-storage-ok":                           "testdata/captures/orig-05-storage-ok.txt",
 	"orig-06-storage-errors":                       "testdata/captures/orig-06-storage-errors.txt",
 	"orig-07-locator-connect-cluster":              "../locator/testdata/connect.txt",
-	"orig-08-locator-two-nodes":                    "two nodes that find each other by multicast: nodes of this runtime do not, they share their state",
+	"orig-08-locator-two-nodes":                    "../locator/testdata/cluster.txt",
 	"orig-09-runtime-sigterm":                      "testdata/captures/orig-09-runtime-sigterm.txt",
 	"orig-10-node":                                 "testdata/captures/orig-10-node.txt",
 	"orig-11-app-enqueue":                          "testdata/captures/orig-11-app-enqueue.txt",
