@@ -27,6 +27,7 @@ import (
 //	gets N TYPE ARGS              and receives one
 //	tells A B ARGS                the worker sends a frame, with headers if it is of v0.12; its handshake is "uuid"
 //	tells3 A B ARGS               the same without headers
+//	tellsnil A B ARGS             the same with nil in their place
 //	hears A B ARGS                it receives one; heartbeats have an order of their own
 //	pass N                        seconds pass
 //	stop                          the app stops: the worker hears terminate
@@ -96,8 +97,8 @@ func (c *conversation) step(f []string) {
 		if want := fmt.Sprintf("%d %s %s", c.calls[f[1]], f[2], f[3]); fmt.Sprintf("%d %d %x", got.Channel, got.Type, got.Args) != want {
 			c.t.Fatalf("client gets %v, want %s", got, want)
 		}
-	case "tells", "tells3":
-		c.tells(f[0] == "tells" && !c.old, f[1], f[2], f[3])
+	case "tells", "tells3", "tellsnil":
+		c.tells(f[0], f[1], f[2], f[3])
 	case "hears":
 		c.hears(f[1], f[2], f[3])
 	case "pass":
@@ -129,7 +130,7 @@ func (c *conversation) say(call, what string, args []byte) {
 		c.rig.calls++
 		c.calls[call] = c.rig.calls
 	}
-	c.client.Write(message(4, c.calls[call], typ, args))
+	c.client.Write(append(message(4, c.calls[call], typ, args), 0x90))
 	synctest.Wait()
 }
 
@@ -145,18 +146,21 @@ func (c *conversation) worker() *worker {
 	return c.w
 }
 
-func (c *conversation) tells(headers bool, a, b, what string) {
+func (c *conversation) tells(how, a, b, what string) {
 	c.t.Helper()
 	w := c.worker()
-	size := 3
-	if headers {
-		size = 4
+	size, headers := 3, []byte(nil)
+	switch {
+	case how == "tellsnil":
+		size, headers = 4, []byte{0xc0}
+	case how == "tells" && !c.old:
+		size, headers = 4, []byte{0x90}
 	}
 	arguments := []byte("\x91\xda\x00\x24" + w.Worker)
 	if what != "uuid" {
 		arguments = args(c.t, what)
 	}
-	w.Write(message(size, number(c.t, a), number(c.t, b), arguments))
+	w.Write(append(message(size, number(c.t, a), number(c.t, b), arguments), headers...))
 	synctest.Wait()
 }
 
@@ -211,12 +215,9 @@ func (c *conversation) terminated() {
 	}
 }
 
+// message is a frame of so many elements up to its arguments.
 func message(size int, a, b uint64, args []byte) []byte {
-	m := append(msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendArray(nil, size), a), b), args...)
-	if size > 3 {
-		m = append(m, 0x90)
-	}
-	return m
+	return append(msgpack.AppendUint(msgpack.AppendUint(msgpack.AppendArray(nil, size), a), b), args...)
 }
 
 func args(t *testing.T, s string) []byte {
