@@ -64,6 +64,7 @@ type Daemon struct {
 	iso      *process.Isolate
 	node     *node.Node
 	services []*service
+	apps     appServices
 	starters []func(ctx context.Context) error // called when the services are resolvable
 
 	multicast *cluster.Multicast // nil unless nodes are found this way

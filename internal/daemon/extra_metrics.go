@@ -4,10 +4,12 @@ import (
 	"context"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/metrics"
+	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 func newMetrics(d *Daemon, name string, _ any) (extra, error) {
@@ -35,10 +37,8 @@ func (d *Daemon) allMetrics(context.Context) ([]metrics.Metric, error) {
 	for name, v := range d.counters() {
 		all = append(all, metrics.NewGauge("runtime."+name, v))
 	}
-	for _, s := range d.services {
-		all = append(all,
-			metrics.NewCounter(s.name+".connections.accepted", s.ln.accepted.Load()),
-			metrics.NewGauge(s.name+".connections.open", s.server.Sessions()))
+	for _, s := range append(d.apps.list(), d.services...) {
+		all = append(all, s.metrics()...)
 	}
 	for _, app := range d.node.Names() {
 		report, err := d.node.Info(app, engine.InfoOverseer)
@@ -51,6 +51,24 @@ func (d *Daemon) allMetrics(context.Context) ([]metrics.Metric, error) {
 		all[i].Tags = map[string]string{"node": d.id}
 	}
 	return all, nil
+}
+
+// metrics are those that every service has, its clients of v0.11 included.
+func (s *service) metrics() []metrics.Metric {
+	accepted, sessions, u := s.ln.accepted.Load(), s.server.Sessions(), s.server.Usage()
+	if s.old.ln != nil {
+		old := s.old.server.Usage()
+		accepted += s.old.ln.accepted.Load()
+		sessions += s.old.server.Sessions()
+		u = rpc.Usage{Refused: u.Refused + old.Refused, Opened: u.Opened + old.Opened, Open: u.Open + old.Open}
+	}
+	return []metrics.Metric{
+		metrics.NewCounter(s.name+".connections.accepted", accepted),
+		metrics.NewCounter(s.name+".connections.rejected", u.Refused),
+		metrics.NewGauge(s.name+".connections.open", sessions),
+		metrics.NewMeter(s.name+".meter.summary", u.Opened, s.calls.Rates(u.Opened, time.Now())),
+		metrics.NewCounter(s.name+".load", u.Open),
+	}
 }
 
 // report reads the report of an app, in which whatever is not there is zero.

@@ -152,6 +152,8 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"runtime.frames.in", "locator.connections.accepted", "storage.connections.accepted", "metrics.connections.open",
+		"storage.connections.rejected", "storage.meter.summary.count", "storage.meter.summary.m15rate", "storage.load",
+		"hello.connections.accepted", "hello.connections.rejected", "hello.meter.summary.count", "hello.load",
 		"hello.requests.accepted", "hello.requests.rejected", "hello.slaves.spawned", "hello.slaves.crashed", "hello.queue.depth_average",
 		"hello.rate.count", "hello.rate.m01rate", "hello.rate.m05rate", "hello.rate.m15rate",
 		"hello.timings.count", "hello.timings.m01rate", "hello.timings.p50", "hello.timings.p99"} {
@@ -170,7 +172,17 @@ func TestMetrics(t *testing.T) {
 	}
 	meters := map[string]any{"eq": []any{map[string]any{"type": []any{}}, map[string]any{"const": []any{"meter"}}}}
 	tree, err := cocaine.Get[map[string]any](t.Context(), c.Service("metrics"), "fetch", "json", meters)
-	if err != nil || len(tree) != 1 || fmt.Sprint(tree["hello"]) == "" {
+	hello, _ := tree["hello"].(map[string]any)
+	if err != nil || hello["rate"] == nil || hello["meter"] == nil || len(hello) != 2 {
 		t.Errorf("the meters are %v, %v", tree, err)
+	}
+	for i := range 3 { // and they count, whoever hears of it
+		if err := echo(t.Context(), c, "hello", fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err = cocaine.Get[map[string]any](t.Context(), c.Service("metrics"), "fetch")
+	if err != nil || fmt.Sprint(m["hello.meter.summary.count"]) != "3" || fmt.Sprint(m["metrics.load"]) != "1" {
+		t.Errorf("%v channels of hello, %v open of metrics, %v", m["hello.meter.summary.count"], m["metrics.load"], err)
 	}
 }

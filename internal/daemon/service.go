@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/locator"
+	"github.com/cocaine/cocaine-go/internal/metrics"
 	"github.com/cocaine/cocaine-go/internal/node"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/v011"
@@ -29,6 +32,8 @@ type service struct {
 	loc    *locator.Locator
 	log    *slog.Logger
 	wg     sync.WaitGroup
+	calls  metrics.Growth
+	closed func() // called when it is, if not nil
 
 	mu  sync.Mutex
 	reg *locator.Registration
@@ -96,6 +101,9 @@ func (s *service) Close(ctx context.Context) error {
 	wg.Wait()
 	s.ln.Close() // one that was never served
 	s.wg.Wait()
+	if s.closed != nil {
+		s.closed()
+	}
 	return errors.Join(err, old)
 }
 
@@ -136,6 +144,34 @@ func (p *publisher) Open(_ context.Context, name string, a rpc.Acceptor) (node.P
 	if err != nil {
 		return nil, fmt.Errorf("cannot open service of app %q: %w", name, err)
 	}
+	s.closed = d.apps.add(s)
 	s.serve()
 	return s, nil
+}
+
+// appServices are the services of apps that are open, for those who count.
+type appServices struct {
+	mu  sync.Mutex
+	all map[*service]struct{}
+}
+
+// add adds a service, and gives what takes it out again.
+func (a *appServices) add(s *service) (remove func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.all == nil {
+		a.all = make(map[*service]struct{})
+	}
+	a.all[s] = struct{}{}
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.all, s)
+	}
+}
+
+func (a *appServices) list() []*service {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.all))
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -193,4 +195,29 @@ func FuzzQuery(f *testing.F) {
 			q.Selects(&m)
 		}
 	})
+}
+
+func TestGrowth(t *testing.T) {
+	var g metrics.Growth
+	at := time.Unix(1000, 0)
+	if have := g.Rates(50, at); have != [3]float64{} {
+		t.Errorf("the first rates are %v", have)
+	}
+	near := func(have [3]float64, want ...float64) {
+		t.Helper()
+		for i := range want {
+			if math.Abs(have[i]-want[i]) > 0.005 {
+				t.Errorf("the rates are %v, want %v", have, want)
+				return
+			}
+		}
+	}
+	// Ten a second for a minute: 1-1/e of it is known by then, and less to the slower.
+	near(g.Rates(650, at.Add(time.Minute)), 6.321, 1.813, 0.645)
+	near(g.Rates(700, at.Add(time.Minute)), 6.321, 1.813, 0.645) // at the same time
+	for i := range 120 {
+		g.Rates(650+uint64(i+1)*600, at.Add(time.Duration(i+2)*time.Minute))
+	}
+	near(g.Rates(650+120*600, at.Add(121*time.Minute)), 10, 10, 9.997)
+	near(g.Rates(0, at.Add(24*time.Hour)), 0, 0, 0) // counted anew, long after
 }

@@ -30,6 +30,8 @@ type Server struct {
 	mu        sync.Mutex
 	sessions  map[*Session]struct{}
 	listeners map[net.Listener]struct{}
+	opened    uint64 // channels of the sessions that have ended
+	refused   uint64 // connections
 	stopping  bool
 	empty     chan struct{} // closed when stopping and the last session is gone
 	wg        sync.WaitGroup
@@ -156,6 +158,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn, o SessionOptions) {
 	ses := NewSession(conn, o)
 	s.mu.Lock()
 	if s.stopping || len(s.sessions) >= s.opts.MaxSessions {
+		s.refused++
 		s.mu.Unlock()
 		s.opts.Session.Stats.Refused.Add(1)
 		conn.Close()
@@ -169,6 +172,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn, o SessionOptions) {
 		_ = ses.Run(ctx) // sessions log what is worth it themselves
 		s.mu.Lock()
 		delete(s.sessions, ses)
+		s.opened += ses.counts.Load()
 		if s.stopping && len(s.sessions) == 0 {
 			s.signalEmpty()
 		}
@@ -190,6 +194,27 @@ func (s *Server) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.sessions)
+}
+
+// Usage is what clients have made of a server.
+type Usage struct {
+	Refused uint64 // connections that were closed at once, being too many
+	Opened  uint64 // channels that clients have opened, ever
+	Open    int    // channels that are open: whose client may still send, or whose method runs
+}
+
+// Usage adds up the server's sessions: nothing is kept for it on the way of a request
+// but a number of each session. It is not meant to be asked more than a few times in a
+// second.
+func (s *Server) Usage() Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := Usage{Refused: s.refused, Opened: s.opened}
+	for ses := range s.sessions {
+		u.Opened += ses.counts.Load()
+		u.Open += max(ses.table.len(), int(ses.streams.Load()+ses.calls.Load()))
+	}
+	return u
 }
 
 // Shutdown stops accepting, lets the sessions finish what they carry until ctx

@@ -336,3 +336,38 @@ func TestSendBeforeRun(t *testing.T) {
 		t.Errorf("Run = %v, want ErrDisconnected", err)
 	}
 }
+
+// Usage counts what clients open, what is open, and who was turned away; and forgets
+// nothing with a session.
+func TestUsageOfAServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := rpc.NewMux(idl.Storage, rpc.MuxOptions{})
+		release := make(chan struct{})
+		m.Unary("read", func(context.Context, *rpc.Call) ([]byte, error) {
+			<-release
+			return []byte{0x90}, nil
+		})
+		m.Inline("remove", func(context.Context, *rpc.Call) ([]byte, error) { return []byte{0x90}, nil })
+		s := serve(t, t.Context(), m, rpc.ServerOptions{MaxSessions: 1}, nil)
+		want := func(u rpc.Usage) {
+			t.Helper()
+			synctest.Wait()
+			if have := s.Usage(); have != u {
+				t.Errorf("usage is %+v, want %+v", have, u)
+			}
+		}
+		want(rpc.Usage{})
+		p := s.dial(t)
+		p.Send(1, 2, "c", "k")
+		p.Want(1, idl.Value)
+		p.Send(2, 0, "c", "k")
+		p.Send(3, 0, "c", "k")
+		want(rpc.Usage{Opened: 3, Open: 2})
+		s.dial(t).WantClosed()
+		want(rpc.Usage{Opened: 3, Open: 2, Refused: 1})
+		close(release)
+		want(rpc.Usage{Opened: 3, Refused: 1})
+		p.Close()
+		want(rpc.Usage{Opened: 3, Refused: 1})
+	})
+}

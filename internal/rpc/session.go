@@ -177,6 +177,7 @@ type Session struct {
 	frame      Frame
 	chunk      Frame  // behind frame, in acceptWhole
 	frames     uint64 // handled and not yet counted
+	opened     uint64 // channels that the peer opened, not yet counted
 	start      int    // of frame in buf
 	recognised bool   // dialect is set
 	cur        current
@@ -189,6 +190,7 @@ type Session struct {
 
 	_ cacheLine
 
+	counts  atomic.Uint64 // channels that the peer opened, as of the last time that input ran dry
 	calls   atomic.Int64  // methods of a Mux running now that answer once
 	large   atomic.Int64  // what the arguments of calls under way take
 	streams atomic.Int64  // the same for those whose channel lives on
@@ -368,6 +370,10 @@ func (s *Session) drainInput() bool {
 	defer func() {
 		s.opts.Stats.FramesIn.Add(s.frames)
 		s.frames = 0
+		if s.opened > 0 {
+			s.counts.Add(s.opened)
+			s.opened = 0
+		}
 	}()
 	if s.opts.Recognise != nil && !s.recognised && s.r < s.w {
 		known, err := s.recognise()
@@ -574,6 +580,7 @@ func (s *Session) accept(channel uint64) {
 		s.finished[channel%recent] = channel
 		return
 	}
+	s.opened++
 	if s.whole != nil && s.dialect == nil && s.acceptWhole(channel) {
 		return
 	}
