@@ -37,7 +37,11 @@ kills: ## Kill the runtime 100 times while it is written to (minutes)
 chaos: ## A million calls on one client while everything breaks (minutes)
 	COCAINE_TEST_CALLS=1000000 $(GO) test -count=1 -timeout 60m -v -run '^TestChaos$$' .
 
-.PHONY: generate-check hostile kills chaos
+unicorn: ## The faults of coordination at length, and how fast 1,000 subscribers hear of a change (minutes)
+	COCAINE_TEST_UNICORN=long $(GO) test -count=1 -timeout 60m -v -run TestUnderFaults ./internal/unicorn
+	$(GO) test -run '^$$' -bench FanOut -benchtime 200x ./internal/unicorn
+
+.PHONY: generate-check hostile kills chaos unicorn
 generate: ## Make generated files anew
 	$(GO) generate ./...
 

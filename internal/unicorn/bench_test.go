@@ -2,7 +2,9 @@ package unicorn_test
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -49,9 +51,15 @@ func BenchmarkLock(b *testing.B) {
 }
 
 // BenchmarkFanOut is the time from a put to when the last of 1,000 subscribers has
-// the new value, each on a connection of its own.
+// the new value: each on a connection of its own, and a hundred on each of ten. It
+// judges nothing: on two idle processors the longest should stay below 20 ms.
 func BenchmarkFanOut(b *testing.B) {
-	const subscribers = 1000
+	for _, connections := range []int{1000, 10} {
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) { fanOut(b, connections, 1000) })
+	}
+}
+
+func fanOut(b *testing.B, connections, subscribers int) {
 	s := openStore(b, openState(b, b.TempDir()))
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -76,11 +84,14 @@ func BenchmarkFanOut(b *testing.B) {
 	arrived.Add(subscribers)
 	args := msgpack.AppendString(msgpack.AppendArray(nil, 1), "/a")
 	m := idl.Unicorn.Method("subscribe")
-	for range subscribers {
-		session, err := rpc.Dial(b.Context(), "tcp", ln.Addr().String(), rpc.SessionOptions{})
-		if err != nil {
+	sessions := make([]*rpc.Session, connections)
+	for i := range sessions {
+		if sessions[i], err = rpc.Dial(b.Context(), "tcp", ln.Addr().String(), rpc.SessionOptions{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+	for i := range subscribers {
+		session := sessions[i%connections]
 		st, err := session.Call(b.Context(), m.ID, args, rpc.CallOptions{Send: m.Next, Recv: m.Reply.Node})
 		if err != nil {
 			b.Fatal(err)
@@ -98,7 +109,7 @@ func BenchmarkFanOut(b *testing.B) {
 	}
 	arrived.Wait() // all have the first
 	version := int64(0)
-	var longest time.Duration
+	var took []time.Duration
 	before := cpuTime(b)
 	for b.Loop() {
 		arrived.Add(subscribers)
@@ -108,9 +119,11 @@ func BenchmarkFanOut(b *testing.B) {
 		}
 		version++
 		arrived.Wait()
-		longest = max(longest, time.Since(start))
+		took = append(took, time.Since(start))
 	}
-	b.ReportMetric(float64(longest)/1e6, "max-ms")
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2])/1e6, "p50-ms")
+	b.ReportMetric(float64(took[len(took)-1])/1e6, "max-ms")
 	b.ReportMetric(float64(cpuTime(b)-before)/1e6/float64(b.N), "cpu-ms/op")
 }
 
