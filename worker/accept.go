@@ -52,7 +52,7 @@ func (r *run) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame)
 		return rejected{}
 	}
 	if _, c.patient = bound.handler.(*valueHandler); !c.patient {
-		r.crew.add(c)
+		r.intake.add(b, c)
 	}
 	return c
 }

@@ -47,7 +47,7 @@ func (c *call) Receive(b *rpc.Batch, f *rpc.Frame) (done bool) {
 		return true
 	case idl.Close:
 		if !c.started {
-			c.start(codec.NewBuffer())
+			c.start(b, codec.NewBuffer())
 		}
 		return true
 	}
@@ -68,7 +68,7 @@ func (c *call) Lost(_ *rpc.Batch, err error) {
 	c.end(gone(err))
 	if !c.started {
 		c.started = true
-		c.run.gate.leave(&c.request)
+		c.run.gate.leave()
 	}
 }
 
@@ -81,19 +81,19 @@ func (c *call) take(b *rpc.Batch, f *rpc.Frame) {
 	}
 	in := codec.NewBuffer()
 	in.B = append(in.B, chunk...)
-	c.start(in)
+	c.start(b, in)
 }
 
 // refuse answers a call that is not going to run.
 func (c *call) refuse(b *rpc.Batch, err error) {
 	c.started = true
 	_ = c.run.session.Send(b, c.channel, idl.StreamError, rpc.AppendError(nil, reply(err)), nil) // a lost session has no caller
-	c.run.gate.leave(&c.request)
+	c.run.gate.leave()
 }
 
-func (c *call) start(in *codec.Buffer) {
+func (c *call) start(b *rpc.Batch, in *codec.Buffer) {
 	c.started, c.in = true, in
-	c.run.crew.add(c)
+	c.run.intake.add(b, c)
 }
 
 // serve runs the handler and answers, on a goroutine of the crew. Its frame tells
@@ -101,7 +101,7 @@ func (c *call) start(in *codec.Buffer) {
 //
 //go:noinline
 func (c *call) serve() {
-	defer c.run.gate.leave(&c.request)
+	defer c.run.gate.leave()
 	if err := c.acquire(); err != nil {
 		c.answer(nil, err)
 		return
@@ -153,11 +153,14 @@ func (c *call) answer(args []byte, err error) {
 	if c.answered.Swap(true) {
 		return
 	}
-	_ = c.run.session.AwaitRoom(c.run.base) // when the worker must stop, the answer goes out all the same
+	var waiting int
 	if err == nil {
-		c.queue(rpc.Outgoing{Type: idl.Write, Args: args}, rpc.Outgoing{Type: idl.Close})
+		waiting = c.queue(rpc.Outgoing{Type: idl.Write, Args: args}, rpc.Outgoing{Type: idl.Close})
 	} else {
-		c.queue(last(err))
+		waiting = c.queue(last(err))
+	}
+	if waiting > maxUnwritten { // who fills the output waits for the runtime to take it, but not when the worker must stop
+		_ = c.run.session.AwaitRoom(c.run.base)
 	}
 }
 

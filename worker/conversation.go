@@ -198,7 +198,7 @@ func (s *conversation) expire(err error) {
 //
 //go:noinline
 func (s *conversation) serve() {
-	defer s.run.gate.leave(&s.request)
+	defer s.run.gate.leave()
 	if err := s.acquire(); err != nil {
 		s.conclude(err)
 		return
@@ -240,11 +240,11 @@ func (s *conversation) conclude(err error) {
 }
 
 // Receive takes a frame of the caller's half. It implements rpc.Receiver.
-func (s *conversation) Receive(_ *rpc.Batch, f *rpc.Frame) (done bool) {
+func (s *conversation) Receive(b *rpc.Batch, f *rpc.Frame) (done bool) {
 	done = s.receive(f)
 	if s.patient {
 		s.patient = false
-		s.run.crew.add(s)
+		s.run.intake.add(b, s)
 	}
 	return done
 }
@@ -274,7 +274,7 @@ func (s *conversation) Lost(_ *rpc.Batch, err error) {
 	s.finishInput(cause)
 	if s.patient {
 		s.patient = false
-		s.run.gate.leave(&s.request)
+		s.run.gate.leave()
 	}
 }
 

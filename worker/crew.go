@@ -2,7 +2,10 @@ package worker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // A crew is the goroutines that serve the requests of a run. They are kept, because
@@ -23,7 +26,8 @@ type crew struct {
 	mu     sync.Mutex
 	queue  []task // from head on
 	head   int
-	coming bool // a goroutine has been sent for and has not arrived
+	coming bool               // a goroutine has been sent for and has not arrived
+	hands  map[*hand]struct{} // all of them
 	idle   *hand
 	idlers int
 	closed bool
@@ -31,12 +35,16 @@ type crew struct {
 }
 
 // A task is a request that can be served.
-type task interface{ serve() }
+type task interface {
+	serve()
+	of() *request
+}
 
 // A hand is a goroutine of a crew.
 type hand struct {
-	wake chan struct{} // has a token when there is work, closed when there will be none
-	next *hand         // in the list of the idle
+	wake chan struct{}           // has a token when there is work, closed when there will be none
+	next *hand                   // in the list of the idle
+	now  atomic.Pointer[request] // what it serves
 }
 
 const (
@@ -53,14 +61,27 @@ const (
 	maxDelay = 100 * time.Microsecond
 )
 
-// add has a task served. It never blocks.
-func (c *crew) add(t task) {
+// add has tasks served. It never blocks.
+func (c *crew) add(ts ...task) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue = append(c.queue, t)
+	c.queue = append(c.queue, ts...)
 	if !c.coming {
 		c.send()
 	}
+}
+
+// requests gives those that are being served.
+func (c *crew) requests() []*request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*request
+	for h := range c.hands {
+		if r := h.now.Load(); r != nil {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // send sends for a goroutine. Called with mu held.
@@ -68,7 +89,12 @@ func (c *crew) send() {
 	c.coming = true
 	h := c.idle
 	if h == nil {
-		go c.work(&hand{wake: make(chan struct{}, 1)})
+		h = &hand{wake: make(chan struct{}, 1)}
+		if c.hands == nil {
+			c.hands = make(map[*hand]struct{})
+		}
+		c.hands[h] = struct{}{}
+		go c.work(h)
 		return
 	}
 	c.idle, h.next = h.next, nil
@@ -79,17 +105,25 @@ func (c *crew) send() {
 // work is a goroutine of the crew. It ends when there is nothing to do and enough
 // others wait, or when a handler ends it.
 func (c *crew) work(h *hand) {
+	defer c.gone(h)
 	defer c.flush() // for a handler that ends its goroutine: its caller has been answered
 	for {
-		c.serve()
+		c.serve(h)
 		if !c.park(h) {
 			return
 		}
 	}
 }
 
+// gone forgets a hand.
+func (c *crew) gone(h *hand) {
+	c.mu.Lock()
+	delete(c.hands, h)
+	c.mu.Unlock()
+}
+
 // serve serves requests until none waits, and leaves no answer unwritten.
-func (c *crew) serve() {
+func (c *crew) serve(h *hand) {
 	var flushed time.Time
 	for arrived := true; ; arrived = false {
 		t, others := c.take(arrived)
@@ -102,7 +136,9 @@ func (c *crew) serve() {
 			c.flush()
 			flushed = now
 		}
+		h.now.Store(t.of())
 		t.serve()
+		h.now.Store(nil)
 	}
 	c.flush()
 }
@@ -172,4 +208,41 @@ func (c *crew) close() {
 	c.idle = nil
 	c.mu.Unlock()
 	c.parked.Wait()
+}
+
+// An intake hands what the reader has found to the crew, many requests at once. It
+// belongs to the reader of a session.
+type intake struct {
+	crew  *crew
+	tasks []task
+	put   bool // the batch is going to call Finish
+}
+
+// maxIntake is how many requests wait for the end of a batch.
+const maxIntake = 16
+
+// add has a task served, when the batch ends at the latest.
+func (i *intake) add(b *rpc.Batch, t task) {
+	i.tasks = append(i.tasks, t)
+	switch {
+	case len(i.tasks) == maxIntake:
+		i.hand()
+	case !i.put:
+		i.put = true
+		b.Finally(i)
+	}
+}
+
+// Finish implements rpc.Finisher.
+func (i *intake) Finish(*rpc.Batch) {
+	i.put = false
+	i.hand()
+}
+
+func (i *intake) hand() {
+	if len(i.tasks) > 0 {
+		i.crew.add(i.tasks...)
+		clear(i.tasks)
+		i.tasks = i.tasks[:0]
+	}
 }

@@ -1,80 +1,45 @@
 package worker
 
-import "sync"
+import "sync/atomic"
 
-// A gate knows the requests under way and lets no more in once it is closed.
+// A gate counts the requests under way and lets no more in once it is closed. Only
+// the reader of the session enters; anybody leaves.
 type gate struct {
-	mu     sync.Mutex
-	n      int
-	first  *request // the newest of those inside
-	closed bool
-	empty  chan struct{} // closed when the gate is closed and nobody is inside
+	state atomic.Int64  // how many are inside, and closedGate
+	empty chan struct{} // closed when the gate is closed and nobody is inside
 }
+
+// closedGate is the bit that says so.
+const closedGate = 1 << 62
 
 func newGate() *gate { return &gate{empty: make(chan struct{})} }
 
 // enter reports whether the gate is open.
-func (g *gate) enter(r *request) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
+func (g *gate) enter() bool {
+	for {
+		n := g.state.Load()
+		if n&closedGate != 0 {
+			return false
+		}
+		if g.state.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	g.n++
-	r.older = g.first
-	if r.older != nil {
-		r.older.newer = r
-	}
-	g.first = r
-	return true
 }
 
 // leave is called once for each request that entered.
-func (g *gate) leave(r *request) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if r.newer != nil {
-		r.newer.older = r.older
-	} else {
-		g.first = r.older
-	}
-	if r.older != nil {
-		r.older.newer = r.newer
-	}
-	r.older, r.newer = nil, nil // a request that its handler keeps must not keep others
-	g.n--
-	if g.closed && g.n == 0 {
+func (g *gate) leave() {
+	if g.state.Add(-1) == closedGate {
 		close(g.empty)
 	}
 }
 
 // close lets nobody in any more. Further calls do nothing.
 func (g *gate) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return
-	}
-	g.closed = true
-	if g.n == 0 {
+	if g.state.Or(closedGate) == 0 {
 		close(g.empty)
 	}
 }
 
 // inside is how many there are.
-func (g *gate) inside() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.n
-}
-
-// requests gives those inside, oldest last.
-func (g *gate) requests() []*request {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var all []*request
-	for r := g.first; r != nil; r = r.older {
-		all = append(all, r)
-	}
-	return all
-}
+func (g *gate) inside() int { return int(g.state.Load() &^ closedGate) }

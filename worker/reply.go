@@ -88,7 +88,7 @@ func last(err error) rpc.Outgoing {
 }
 
 // queue leaves messages for the crew to write.
-func (r *request) queue(messages ...rpc.Outgoing) {
+func (r *request) queue(messages ...rpc.Outgoing) (waiting int) {
 	waiting, err := r.run.session.Queue(r.channel, messages...)
 	switch {
 	case err != nil:
@@ -96,6 +96,7 @@ func (r *request) queue(messages ...rpc.Outgoing) {
 	case waiting > maxUnwritten:
 		r.run.session.Flush()
 	}
+	return waiting
 }
 
 // tooLarge is the refusal of a chunk over Options.MaxChunk.

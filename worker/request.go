@@ -18,26 +18,38 @@ import (
 // that serves it. Most handlers never ask their context for more than they pass it
 // on, so the machinery of cancellation is made when somebody first does.
 type request struct {
-	run      *run
-	binding  *binding
-	channel  uint64
-	event    string
-	headers  cocaine.Headers
-	began    time.Time
-	deadline time.Time // zero: none; changes before the handler runs, under mu
-	limitAt  time.Time // when the time of the handler is up; zero: never
+	run     *run
+	binding *binding
+	channel uint64
+	event   string
+	headers cocaine.Headers
+	began   time.Time
 
-	older, newer *request // in the run's gate, which guards them
+	mu      sync.Mutex // guards what follows
+	running bool       // the handler does
+	cause   error      // why the context ended
+	life    *lifetime  // nil until it is needed
+}
 
-	mu       sync.Mutex
+// A lifetime is what few requests need to know of theirs. The request's lock guards
+// it.
+type lifetime struct {
+	deadline time.Time               // zero: none; does not change once the handler runs
+	limitAt  time.Time               // when the time of the handler is up; zero: never
+	limited  bool                    // deadline is that of the binding, not the caller's
 	ctx      context.Context         // made on demand
 	cancel   context.CancelCauseFunc // ends ctx
 	stop     context.CancelFunc      // stops the timers of the deadlines
-	limited  bool                    // deadline is that of the binding, not the caller's
-	cause    error                   // why the context ended
-	running  bool                    // the handler does
 	seenOver time.Time               // when the run first saw that the context had ended
 	reported bool                    // the log says that the handler is stuck
+}
+
+// lived gives the lifetime. Called with mu held.
+func (r *request) lived() *lifetime {
+	if r.life == nil {
+		r.life = new(lifetime)
+	}
+	return r.life
 }
 
 var _ context.Context = (*request)(nil)
@@ -51,12 +63,15 @@ func (r *request) begin(f *rpc.Frame, now time.Time) bool {
 		if v := r.headers.Get(hpack.RequestTimeout); len(v) == 8 { // another length is no timeout
 			ms := binary.LittleEndian.Uint64([]byte(v))
 			if ms < uint64(1<<62/time.Millisecond) { // more is for ever
-				r.deadline = now.Add(time.Duration(ms) * time.Millisecond)
+				r.life = &lifetime{deadline: now.Add(time.Duration(ms) * time.Millisecond)} // nobody else knows r yet
 			}
 		}
 	}
-	return r.run.gate.enter(r)
+	return r.run.gate.enter()
 }
+
+// of is the request itself, of whatever is one.
+func (r *request) of() *request { return r }
 
 // acquire waits for the slots that the handler needs; then it runs. It gives up
 // when the request is over, or the worker must stop.
@@ -117,12 +132,13 @@ func drop(slots chan struct{}) {
 // called, with what the caller is to get. The returned function stops the clock.
 func (r *request) limit(over func(err error)) (stop func()) {
 	d := r.binding.timeout
-	r.limitAt = time.Now().Add(d)
 	r.mu.Lock()
-	if r.deadline.IsZero() || r.limitAt.Before(r.deadline) {
-		r.deadline, r.limited = r.limitAt, true
-		if r.ctx != nil { // somebody waited for a slot
-			r.bound()
+	l := r.lived()
+	l.limitAt = time.Now().Add(d)
+	if l.deadline.IsZero() || l.limitAt.Before(l.deadline) {
+		l.deadline, l.limited = l.limitAt, true
+		if l.ctx != nil { // somebody waited for a slot
+			l.bound()
 		}
 	}
 	r.mu.Unlock()
@@ -134,24 +150,29 @@ func (r *request) limit(over func(err error)) (stop func()) {
 // there is some left. A handler that returns because its context has ended is late:
 // whether it or the clock is faster makes no difference.
 func (r *request) late() error {
-	if r.limitAt.IsZero() || time.Now().Before(r.limitAt) {
+	if r.binding.timeout <= 0 {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.life == nil || r.life.limitAt.IsZero() || time.Now().Before(r.life.limitAt) {
 		return nil
 	}
 	return cocaine.Errorf(idl.CategoryGeneric, idl.GenericTimeout, "handler of event %q took longer than %v", r.event, r.binding.timeout)
 }
 
-// bound gives the context the deadline. Called with mu held.
-func (r *request) bound() {
+// bound gives the context the deadline. Called with the request's lock held.
+func (l *lifetime) bound() {
 	cause := context.DeadlineExceeded
-	if r.limited {
+	if l.limited {
 		cause = ErrTimeout
 	}
-	ctx, stop := context.WithDeadlineCause(r.ctx, r.deadline, cause)
-	if before := r.stop; before != nil {
-		r.ctx, r.stop = ctx, func() { stop(); before() }
+	ctx, stop := context.WithDeadlineCause(l.ctx, l.deadline, cause)
+	if before := l.stop; before != nil {
+		l.ctx, l.stop = ctx, func() { stop(); before() }
 		return
 	}
-	r.ctx, r.stop = ctx, stop
+	l.ctx, l.stop = ctx, stop
 }
 
 // format is that of the request's chunks.
@@ -166,21 +187,22 @@ func (r *request) format() (codec.Format, error) {
 func (r *request) real() context.Context {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx != nil {
-		return r.ctx
+	l := r.lived()
+	if l.ctx != nil {
+		return l.ctx
 	}
 	ctx := r.run.base
 	if t, err := rpc.ParseTrace(r.headers); err == nil && t.ID != 0 {
 		ctx = cocaine.WithTrace(ctx, t)
 	}
-	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	if !r.deadline.IsZero() {
-		r.bound()
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	if !l.deadline.IsZero() {
+		l.bound()
 	}
 	if r.cause != nil {
-		r.cancel(r.cause)
+		l.cancel(r.cause)
 	}
-	return r.ctx
+	return l.ctx
 }
 
 // end ends the context; the first cause wins.
@@ -189,7 +211,11 @@ func (r *request) end(cause error) {
 	if r.cause == nil {
 		r.cause = cause
 	}
-	cancel, stop := r.cancel, r.stop
+	var cancel context.CancelCauseFunc
+	var stop context.CancelFunc
+	if r.life != nil {
+		cancel, stop = r.life.cancel, r.life.stop
+	}
 	r.mu.Unlock()
 	if cancel != nil { // not under the lock: contexts made of this one ask it for its own
 		cancel(cause)
@@ -200,7 +226,14 @@ func (r *request) end(cause error) {
 }
 
 // Deadline is when the caller's patience or the handler's time ends. It implements context.Context.
-func (r *request) Deadline() (time.Time, bool) { return r.deadline, !r.deadline.IsZero() }
+func (r *request) Deadline() (time.Time, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.life == nil {
+		return time.Time{}, false
+	}
+	return r.life.deadline, !r.life.deadline.IsZero()
+}
 
 // Done implements context.Context.
 func (r *request) Done() <-chan struct{} { return r.real().Done() }

@@ -97,6 +97,7 @@ type run struct {
 	session *rpc.Session
 	gate    *gate         // knows the requests
 	crew    crew          // serves them
+	intake  intake        // of the crew
 	slots   chan struct{} // one token for each running handler; nil: any number
 
 	base context.Context         // what the contexts of handlers are made of
@@ -135,6 +136,7 @@ func newRun(ctx context.Context, w *Worker, conn net.Conn) *run {
 		Log:      w.log,
 	})
 	r.crew.flush = r.session.Flush
+	r.intake.crew = &r.crew
 	hello := msgpack.AppendString(msgpack.AppendArray(nil, 1), w.opts.UUID)
 	rpc.Run(func(b *rpc.Batch) {
 		// A connection that is lost already ends the session, and so the run.

@@ -24,7 +24,7 @@ func (r *run) reportStuck(grace time.Duration) {
 	now := time.Now()
 	var stacks []byte
 	reports := 0
-	for _, q := range r.gate.requests() {
+	for _, q := range r.crew.requests() {
 		over, cause, stuck := q.stuck(now, grace)
 		if !stuck {
 			continue
@@ -46,28 +46,30 @@ func (r *run) reportStuck(grace time.Duration) {
 func (r *request) stuck(now time.Time, grace time.Duration) (over time.Duration, cause error, stuck bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.running || r.reported {
+	if !r.running || r.life != nil && r.life.reported {
 		return 0, nil, false
 	}
+	l := r.life
 	switch {
-	case !r.deadline.IsZero() && now.After(r.deadline):
-		over, cause = now.Sub(r.deadline), context.DeadlineExceeded
-		if r.limited {
+	case l != nil && !l.deadline.IsZero() && now.After(l.deadline):
+		over, cause = now.Sub(l.deadline), context.DeadlineExceeded
+		if l.limited {
 			cause = ErrTimeout
 		}
 	case r.cause != nil || r.run.base.Err() != nil:
-		if r.seenOver.IsZero() {
-			r.seenOver = now
+		l = r.lived()
+		if l.seenOver.IsZero() {
+			l.seenOver = now
 		}
-		over, cause = now.Sub(r.seenOver), r.cause
+		over, cause = now.Sub(l.seenOver), r.cause
 		if cause == nil {
 			cause = context.Cause(r.run.base)
 		}
 	default:
 		return 0, nil, false
 	}
-	r.reported = over >= grace
-	return over, cause, r.reported
+	l.reported = over >= grace
+	return over, cause, l.reported
 }
 
 // allStacks is what every goroutine does.
