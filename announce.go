@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net"
-	"strconv"
 
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 )
@@ -14,22 +12,7 @@ import (
 // locators, host:port, by the nodes' uuid. The address of one that is still being
 // dialled is empty.
 func (l Locator) Cluster(ctx context.Context) (map[string]string, error) {
-	type endpoint struct { // taken by position
-		Host string
-		Port uint16
-	}
-	nodes, err := Get[map[string]endpoint](ctx, l.service, "cluster")
-	if err != nil {
-		return nil, err
-	}
-	addresses := make(map[string]string, len(nodes))
-	for uuid, e := range nodes {
-		addresses[uuid] = ""
-		if e.Port != 0 {
-			addresses[uuid] = net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
-		}
-	}
-	return addresses, nil
+	return Get[clusterAnswer](ctx, l.service, "cluster")
 }
 
 // An Announcement is what a node says of its services.
@@ -56,7 +39,7 @@ func (l Locator) Synchronize(ctx context.Context, uuid string) iter.Seq2[Announc
 			var a Announcement
 			if err == nil {
 				if a, err = parseAnnouncement(m.Args); err != nil {
-					err = st.failed(err)
+					err = st.failed(&kindError{err, ErrBadAnswer})
 				}
 			}
 			if !yield(a, err) || err != nil {
@@ -74,7 +57,7 @@ func parseAnnouncement(args []byte) (Announcement, error) {
 		return Announcement{}, fmt.Errorf("announcement of %d values, want 2", n)
 	}
 	a := Announcement{Node: r.String(), Services: make(map[string]*Resolution)}
-	for range r.Map() {
+	for range r.Map() { // of something else: none, and an error
 		name, info := r.String(), r.Raw()
 		if err := r.Err(); err != nil {
 			return Announcement{}, err

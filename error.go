@@ -79,13 +79,17 @@ var (
 // CallError says which call failed; what the functions of this package return is
 // one of these, but for the bare io.EOF at the end of a stream. It wraps the cause.
 type CallError struct {
-	Service, Method string // for Invoke the method is the event
+	Service, Method string // of a call of an app's event the method is the event
 	Err             error
 }
 
-// Error reads: cannot call SERVICE.METHOD: CAUSE. Of a refusal for want of an identity
-// it says what to do.
+// Error reads: cannot call SERVICE.METHOD: CAUSE. Of a call that was itself to resolve
+// a name it is the cause alone, which says so. Of a refusal for want of an identity it
+// says what to do.
 func (e *CallError) Error() string {
+	if _, ok := e.Err.(*ResolveError); ok && e.Service == locatorName {
+		return e.Err.Error()
+	}
 	text := fmt.Sprintf("cannot call %s.%s: %v", e.Service, e.Method, e.Err)
 	if errors.Is(e.Err, errUnauthorized) {
 		text += "; Options.Token or CallOptions.Token gives one"
@@ -109,6 +113,9 @@ type ResolveError struct {
 
 // Error names the service and the cause.
 func (e *ResolveError) Error() string {
+	if errors.Is(e.Err, ErrServiceNotFound) { // what the locator says names the service again
+		return fmt.Sprintf("cannot resolve service %q: nobody serves it [%d, %d]", e.Service, idl.CategoryLocator, idl.LocatorNotAvailable)
+	}
 	return fmt.Sprintf("cannot resolve service %q: %v", e.Service, e.Err)
 }
 

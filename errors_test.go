@@ -87,8 +87,11 @@ func TestResolveErrorNames(t *testing.T) {
 	if !ok || e.Service != "wat" || e.Locator != r.Locator() || !errors.Is(err, cocaine.ErrServiceNotFound) {
 		t.Errorf("got %+v", e)
 	}
-	if want := `cannot resolve service "wat": service "wat" is not available [10, 1]`; err.Error() != want {
+	if want := `cannot resolve service "wat": nobody serves it [10, 1]`; err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+	if call, ok := err.(*cocaine.CallError); !ok || call.Service != "locator" || call.Method != "resolve" || call.Err != error(e) {
+		t.Errorf("the call is %#v", err)
 	}
 	r.StopLocator()
 	if e, ok = errors.AsType[*cocaine.ResolveError](client.Service("other").Connect(patient(t))); !ok || e.Service != "other" {

@@ -96,5 +96,5 @@ func ExampleTokenSource() {
 	storage := client.Service("storage").With(cocaine.CallOptions{Token: fresh})
 	_, err := cocaine.Get[[]byte](context.Background(), storage, "read", "things", "one")
 	fmt.Println(err)
-	// Output: cannot call storage.read: cannot resolve service "storage": service "storage" is not available [10, 1]
+	// Output: cannot call storage.read: cannot resolve service "storage": nobody serves it [10, 1]
 }

@@ -180,8 +180,8 @@ func ExampleAppStream_Fail() {
 	err := upload(io.MultiReader(strings.NewReader("the first half"), iotest.ErrReader(io.ErrUnexpectedEOF)))
 	fmt.Println("caller: ", err)
 	// Output:
-	// handler: request error - cannot read the file: unexpected EOF [43, 1]
-	// caller:  cannot call disk.keep: request error - cannot read the file: unexpected EOF [43, 1]
+	// handler: caller ended the request: cannot read the file: unexpected EOF [43, 1]
+	// caller:  cannot call disk.keep: cannot read the file: unexpected EOF [43, 1]
 }
 
 // Calls that cannot be made are made again, up to twice here; a handle for reading

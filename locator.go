@@ -38,8 +38,8 @@ type Locator struct{ service *Service }
 func (c *Client) Locator() Locator { return Locator{c.Service(locatorName)} }
 
 // Resolve finds a service by name. For the name of a routing group the locator
-// picks one of its members. If nobody serves the name, the error wraps
-// ErrServiceNotFound. All errors are *ResolveError.
+// picks one of its members. All errors are a *CallError around a *ResolveError; if
+// nobody serves the name, they wrap ErrServiceNotFound.
 func (l Locator) Resolve(ctx context.Context, name string) (*Resolution, error) {
 	return l.ResolveSeed(ctx, name, "")
 }
@@ -55,7 +55,10 @@ func (l Locator) ResolveSeed(ctx context.Context, name, seed string) (*Resolutio
 	if errors.Is(err, ErrDisconnected) { // asking twice does no harm
 		r, err = l.ask(ctx, name, seed)
 	}
-	return r, err
+	if err != nil {
+		return nil, l.service.failed("resolve", err)
+	}
+	return r, nil
 }
 
 // ask is ResolveSeed of another service than the locator, without a repeat.
@@ -88,7 +91,8 @@ func (l Locator) Refresh(ctx context.Context, groups ...string) error {
 
 // UUID is the identity of the node that the locator runs on.
 func (l Locator) UUID(ctx context.Context) (string, error) {
-	return Get[string](ctx, l.service, "uuid")
+	uuid, err := Get[textAnswer](ctx, l.service, "uuid")
+	return string(uuid), err
 }
 
 // unwrapCall takes the name of the call off an error that is going to get another

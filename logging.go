@@ -58,7 +58,8 @@ func (l Logging) Emit(ctx context.Context, severity Severity, source, message st
 // Verbosity tells the least severity that is kept. Records below it need not be
 // sent, unless their trace is a verbose one.
 func (l Logging) Verbosity(ctx context.Context) (Severity, error) {
-	return Get[Severity](ctx, l.service, "verbosity")
+	least, err := Get[levelAnswer](ctx, l.service, "verbosity")
+	return Severity(least), err
 }
 
 // SetVerbosity sets the least severity that is kept, for everybody. Services of

@@ -21,6 +21,9 @@ func (m Message) Decode(v any) error {
 	if !decodable(v) {
 		return errNoTarget
 	}
+	if s, ok := v.(shaped); ok {
+		return readShaped(m.Args, s)
+	}
 	r := msgpack.NewReader(m.Args)
 	n := r.Array()
 	if err := r.Err(); err != nil {

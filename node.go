@@ -11,7 +11,7 @@ func (c *Client) Node() Node { return Node{c.Service("node")} }
 
 // List names the apps that the node knows, sorted, in whatever state they are.
 func (n Node) List(ctx context.Context) ([]string, error) {
-	return Get[[]string](ctx, n.service, "list")
+	return Get[namesAnswer](ctx, n.service, "list")
 }
 
 // Start starts an app with a profile. It returns when the app takes requests.

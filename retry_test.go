@@ -3,6 +3,7 @@ package cocaine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -88,13 +89,11 @@ var ways = map[string]func(ctx context.Context, s *cocaine.Service) error{
 		return err
 	},
 	"InvokeStream": func(ctx context.Context, s *cocaine.Service) error {
-		for v, err := range cocaine.InvokeStream[string](ctx, cocaine.AppOf(s), "e", "x") {
-			if err == nil && v != "x" {
-				err = errors.New("got " + v)
-			}
-			return err
+		got, err := cocaine.Collect(cocaine.InvokeStream[string](ctx, cocaine.AppOf(s), "e", "x")) // to leave it early is a call of revoke
+		if err == nil && !slices.Equal(got, []string{"x"}) {
+			err = fmt.Errorf("got %q", got)
 		}
-		return io.ErrUnexpectedEOF
+		return err
 	},
 	"Exec": func(ctx context.Context, s *cocaine.Service) error { return cocaine.Exec(ctx, s, "enqueue", "e") },
 	"Chunks": func(ctx context.Context, s *cocaine.Service) error {

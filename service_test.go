@@ -83,7 +83,7 @@ func TestResolveUnknown(t *testing.T) {
 	if !errors.Is(err, cocaine.ErrServiceNotFound) || !ok || remote.Code != idl.LocatorNotAvailable {
 		t.Fatalf("got %v", err)
 	}
-	if want := `cannot call wat.list: cannot resolve service "wat": service "wat" is not available [10, 1]`; err.Error() != want {
+	if want := `cannot call wat.list: cannot resolve service "wat": nobody serves it [10, 1]`; err.Error() != want {
 		t.Fatalf("the error reads %q, want %q", err, want)
 	}
 }

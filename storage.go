@@ -13,7 +13,7 @@ func (c *Client) Storage() Storage { return Storage{c.Service("storage")} }
 // one msgpack value, as the records of the runtime are, is decoded by Raw(blob).Decode
 // and made by Encode.
 func (s Storage) Read(ctx context.Context, collection, key string) ([]byte, error) {
-	return Get[[]byte](ctx, s.service, "read", collection, key)
+	return Get[bytesAnswer](ctx, s.service, "read", collection, key)
 }
 
 // Write keeps a blob under a key and adds tags to find it by. When it returns the
@@ -30,5 +30,5 @@ func (s Storage) Remove(ctx context.Context, collection, key string) error {
 // Find returns the keys, sorted, that carry all the tags. Of no tags it finds
 // nothing.
 func (s Storage) Find(ctx context.Context, collection string, tags ...string) ([]string, error) {
-	return Get[[]string](ctx, s.service, "find", collection, tags)
+	return Get[namesAnswer](ctx, s.service, "find", collection, tags)
 }

@@ -1,10 +1,8 @@
 package cocaine_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"reflect"
@@ -309,37 +307,6 @@ func TestSeverityNames(t *testing.T) {
 	for s, want := range map[cocaine.Severity]string{0: "debug", 1: "info", 2: "warning", 3: "error", 7: "severity 7"} {
 		if got := s.String(); got != want {
 			t.Errorf("%d reads %q", s, got)
-		}
-	}
-}
-
-// Whatever a typed client reads may be as wrong as any other answer.
-func TestTypedClientsRefuseNonsense(t *testing.T) {
-	r := standin.New(t)
-	answer := func(ctx context.Context, _ *rpc.Call) ([]byte, error) { return standin.Value(5, "nonsense"), nil }
-	serve := func(name string, p *idl.Protocol, methods ...string) {
-		m := rpc.NewMux(p, rpc.MuxOptions{})
-		for _, method := range methods {
-			m.Unary(method, answer)
-		}
-		r.Serve(name, m)
-	}
-	serve("unicorn", idl.Unicorn, "get", "put", "increment")
-	serve("node", idl.NodeService, "list", "info")
-	serve("hello", idl.App, "info")
-	serve("logging", idl.Logging, "verbosity")
-	client, ctx := newClient(t, r), patient(t)
-	calls := make(map[string]error)
-	_, calls["get"] = client.Unicorn().Get(ctx, "/a")
-	_, _, calls["put"] = client.Unicorn().Put(ctx, "/a", 1, 1)
-	_, calls["increment"] = client.Unicorn().Increment(ctx, "/a", 1)
-	_, calls["list"] = client.Node().List(ctx)
-	_, calls["info"] = client.Node().Info(ctx, "a", 0)
-	_, calls["app info"] = client.App("hello").Info(ctx)
-	_, calls["verbosity"] = client.Logging().Verbosity(ctx)
-	for name, err := range calls {
-		if err == nil || !bytes.HasPrefix(fmt.Append(nil, err), []byte("cannot call ")) {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

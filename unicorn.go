@@ -22,16 +22,18 @@ type Unicorn struct{ service *Service }
 // Unicorn gives the typed client of the service "unicorn".
 func (c *Client) Unicorn() Unicorn { return Unicorn{c.Service("unicorn")} }
 
-// Errors of unicorn that callers act upon.
+// Errors of unicorn that callers act upon. Its nodes are those of the tree; the
+// machines of a cluster are called nodes, too, but are none of these.
 var (
-	// ErrNoNode is about a node that is not there.
+	// ErrNoNode is about a node of the tree that is not there.
 	ErrNoNode error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornNoNode}
 	// ErrNodeExists is the refusal to create a node that is there.
 	ErrNodeExists error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornNodeExists}
 	// ErrHasChildren is the refusal to read a node that has children.
 	ErrHasChildren error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornHasChildren}
-	// ErrVersionMismatch is the refusal to change a node whose version is another.
-	ErrVersionMismatch error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornVersionMismatch}
+	// ErrBadVersion is the refusal to change a node whose version is another. It has
+	// nothing to do with a *VersionError, which is about protocols.
+	ErrBadVersion error = &Error{Category: idl.CategoryUnicorn, Code: idl.UnicornVersionMismatch}
 )
 
 // A Version counts the changes of a node's value, from 0 when it is created. In a
@@ -85,12 +87,8 @@ func (u Unicorn) Get(ctx context.Context, path string) (Versioned, error) {
 // that is no error: look at the current value and try again. If there is no node,
 // the error is ErrNoNode.
 func (u Unicorn) Put(ctx context.Context, path string, value any, version Version) (current Versioned, done bool, err error) {
-	type answer struct { // two results, taken by position
-		Done    bool
-		Current Versioned
-	}
-	a, err := Get[answer](ctx, u.service, "put", path, value, int64(version))
-	return a.Current, a.Done, err
+	a, err := Get[putAnswer](ctx, u.service, "put", path, value, int64(version))
+	return a.current, a.done, err
 }
 
 // Create makes a node with a value, at version 0, and its parents if they are
@@ -101,25 +99,25 @@ func (u Unicorn) Create(ctx context.Context, path string, value any) error {
 
 // Remove removes a node without children, if it has the version, or whatever
 // version it has if that is NoVersion. If there is none, the error is ErrNoNode;
-// if its version is another, ErrVersionMismatch.
+// if its version is another, ErrBadVersion.
 func (u Unicorn) Remove(ctx context.Context, path string, version Version) error {
 	return Exec(ctx, u.service, "remove", path, int64(version))
 }
 
-// Del is Remove under the name that services know it by which are older than that
-// method.
-func (u Unicorn) Del(ctx context.Context, path string, version Version) error {
-	return Exec(ctx, u.service, "del", path, int64(version))
-}
-
-// Increment adds to the number in a node and returns the sum. A node that is not
-// there is made with the number, at version 0; its parent must be there. When
-// somebody else changes the node at the same time, the error is ErrVersionMismatch.
+// Increment adds to the number in a node and returns the sum with its version. The
+// sum is an integer, or a fraction if the node held one: decode it into a float64 if
+// that may be. A node that is not there is made with the number, at version 0; if its
+// parent is not there either, the error is ErrNoNode. A node with children is
+// ErrHasChildren; one that holds no number, and a sum that does not fit in 64 bits, is
+// an *Error of unicorn, too.
+//
+// When somebody else changes the node at the same time, this runtime adds again. The
+// original one gave up, with ErrBadVersion, and nothing was added.
 func (u Unicorn) Increment(ctx context.Context, path string, by int64) (Versioned, error) {
 	return Get[Versioned](ctx, u.service, "increment", path, by)
 }
 
-// IncrementFloat is Increment by a fraction. The sum is a fraction too.
+// IncrementFloat is Increment by a fraction. The sum is a fraction, too.
 func (u Unicorn) IncrementFloat(ctx context.Context, path string, by float64) (Versioned, error) {
 	return Get[Versioned](ctx, u.service, "increment", path, by)
 }
@@ -143,7 +141,8 @@ func (u Unicorn) SubscribeChildren(ctx context.Context, path string) iter.Seq2[C
 
 // Lock waits until it holds the lock of a path, which is made if it is missing.
 // Locks are granted in the order in which they were asked for. If ctx ends first,
-// the place in that order is given up; after that ctx means nothing to the lock.
+// the place in that order is given up; after that ctx means nothing to the lock. A
+// service that ends the call without granting it is an error, too.
 func (u Unicorn) Lock(ctx context.Context, path string) (*Lock, error) {
 	return u.lock(ctx, path, "lock", path)
 }
@@ -158,7 +157,7 @@ func (u Unicorn) lock(ctx context.Context, path, method string, args ...any) (*L
 	if err != nil {
 		return nil, err
 	}
-	for held := false; !held && err == nil; {
+	for held := yesAnswer(false); !held && err == nil; {
 		err = st.Decode(ctx, &held)
 	}
 	if err != nil {

@@ -52,9 +52,6 @@ func TestUnicornFrames(t *testing.T) {
 		"remove": {func(ctx context.Context, u cocaine.Unicorn) (any, error) {
 			return nil, u.Remove(ctx, "/a", 4)
 		}, idl.UnicornRemove, []any{"/a", 4}, []any{true}, nil},
-		"del": {func(ctx context.Context, u cocaine.Unicorn) (any, error) {
-			return nil, u.Del(ctx, "/a", cocaine.NoVersion)
-		}, idl.UnicornDel, []any{"/a", -1}, []any{true}, nil},
 		"increment": {func(ctx context.Context, u cocaine.Unicorn) (any, error) {
 			return u.Increment(ctx, "/n", -2)
 		}, idl.UnicornIncrement, []any{"/n", -2}, []any{[]any{40, 8}}, cocaine.Versioned{Value: cocaine.Raw{40}, Version: 8}},
@@ -90,7 +87,7 @@ func TestUnicornErrors(t *testing.T) {
 	for code, want := range map[int]error{
 		idl.UnicornNoNode:          cocaine.ErrNoNode,
 		idl.UnicornNodeExists:      cocaine.ErrNodeExists,
-		idl.UnicornVersionMismatch: cocaine.ErrVersionMismatch,
+		idl.UnicornVersionMismatch: cocaine.ErrBadVersion,
 		idl.UnicornHasChildren:     cocaine.ErrHasChildren,
 	} {
 		s := play(t, "unicorn", idl.Unicorn)

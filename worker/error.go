@@ -32,8 +32,9 @@ type RequestError struct {
 	Err *cocaine.Error // never nil
 }
 
-// Error implements error.
-func (e *RequestError) Error() string { return "request error - " + e.Err.Error() }
+// Error reads: caller ended the request: CAUSE. A handler that returns it gives its
+// caller the cause alone, which is what that has sent.
+func (e *RequestError) Error() string { return "caller ended the request: " + e.Err.Error() }
 
 // Unwrap gives the caller's error to errors.Is and errors.As.
 func (e *RequestError) Unwrap() error { return e.Err }

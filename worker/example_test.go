@@ -166,5 +166,5 @@ func ExampleWorker_Client() {
 		_, err := cocaine.Invoke[[]byte](ctx, app, "page", "front")
 		fmt.Println(err)
 	})
-	// Output: cannot call demo.page: cannot show page "front": cannot call storage.read: cannot resolve service "storage": service "storage" is not available [10, 1] [42, 100]
+	// Output: cannot call demo.page: cannot show page "front": cannot call storage.read: cannot resolve service "storage": nobody serves it [10, 1] [42, 100]
 }

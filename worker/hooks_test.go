@@ -138,7 +138,7 @@ func TestHandlerStuckReported(t *testing.T) {
 			if !strings.Contains(stack, "stuckHere") || !strings.Contains(stack, "TestHandlerStuckReported") || over < 10*time.Second || over > 15*time.Second {
 				t.Errorf("%v was reported %v after its end, with stack %q", r["event"], over, stack)
 			}
-			want := map[any]string{"value": "context deadline exceeded", "stream": "request error - gone [5, 2]", "limited": worker.ErrTimeout.Error()}[r["event"]]
+			want := map[any]string{"value": "context deadline exceeded", "stream": "caller ended the request: gone [5, 2]", "limited": worker.ErrTimeout.Error()}[r["event"]]
 			if r["cause"] != want || r["running"].(float64) < r["over"].(float64) {
 				t.Errorf("the log says %v, want cause %q", r, want)
 			}

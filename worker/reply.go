@@ -24,8 +24,11 @@ const (
 // keeps it, and what was wrapped around it goes into the text. Not so the error of a
 // call that the handler made: that "no such service" is about another one.
 func reply(err error) *cocaine.Error {
-	if e, ok := err.(*cocaine.Error); ok {
+	switch e := err.(type) {
+	case *cocaine.Error:
 		return e
+	case *RequestError:
+		return e.Err
 	}
 	if _, ok := errors.AsType[*cocaine.PanicError](err); ok { // whatever the panic was about
 		return &cocaine.Error{Category: idl.CategoryWorker, Code: codeFailed, Message: err.Error()}

@@ -109,7 +109,7 @@ func TestWorkerV1Conversation(t *testing.T) {
 	}
 	err := await(t, failed, "the handler that listens")
 	e, ok := errors.AsType[*worker.RequestError](err)
-	if !ok || *e.Err != (cocaine.Error{Category: 43, Code: 100, Message: "reason"}) || err.Error() != "request error - reason [43, 100]" {
+	if !ok || *e.Err != (cocaine.Error{Category: 43, Code: 100, Message: "reason"}) || err.Error() != "caller ended the request: reason [43, 100]" {
 		t.Errorf("the caller's error came as %v", err)
 	}
 }

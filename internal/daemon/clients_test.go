@@ -73,13 +73,13 @@ func TestClientOfUnicorn(t *testing.T) {
 	if n := must[cocaine.Versioned](t)(u.IncrementFloat(ctx, "/n", 0.5)); n.Decode(&sum) != nil || sum != 15.5 {
 		t.Errorf("increment by a fraction: %v", sum)
 	}
-	if err := u.Remove(ctx, "/n", 0); !errors.Is(err, cocaine.ErrVersionMismatch) {
+	if err := u.Remove(ctx, "/n", 0); !errors.Is(err, cocaine.ErrBadVersion) {
 		t.Errorf("remove of another version: %v", err)
 	}
-	if err := errors.Join(u.Remove(ctx, "/n", cocaine.NoVersion), u.Del(ctx, "/a/b", 1)); err != nil {
+	if err := errors.Join(u.Remove(ctx, "/n", cocaine.NoVersion), u.Remove(ctx, "/a/b", 1)); err != nil {
 		t.Error(err)
 	}
-	if err := u.Del(ctx, "/a/b", 1); !errors.Is(err, cocaine.ErrNoNode) {
+	if err := u.Remove(ctx, "/a/b", 1); !errors.Is(err, cocaine.ErrNoNode) {
 		t.Errorf("removed twice: %v", err)
 	}
 }
