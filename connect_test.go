@@ -203,3 +203,10 @@ func TestDeadlineEndsTheMethod(t *testing.T) {
 		stopLocator()
 	})
 }
+
+// remove takes an address off the network: from now on it refuses.
+func (n *network) remove(addr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.hosts, addr)
+}

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http/httptest"
@@ -366,4 +367,48 @@ func TestCloseSendsWhatWantsNoAnswer(t *testing.T) {
 	}
 	client.Close()
 	await(t, all, "the records: Close lost some")
+}
+
+// Streams are calls like any other: the loss of the connection ends them all, those
+// that wait in Recv and those that nobody reads just now.
+func TestDisconnectFailsStreams(t *testing.T) {
+	r := standin.New(t)
+	begun := make(chan struct{}, 10)
+	service := r.Serve("app", app(func(ctx context.Context, _ string, _ *rpc.Call, s *rpc.Stream) error {
+		if err := s.Send(ctx, idl.Write, chunk("first")); err != nil {
+			return err
+		}
+		begun <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}))
+	a := newClient(t, r).App("app")
+	var streams []*cocaine.AppStream
+	for range 4 {
+		st, err := a.Enqueue(patient(t), "e")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.Close()
+		await(t, begun, "the handler")
+		if chunk, err := st.Recv(patient(t)); err != nil || string(chunk) != "first" {
+			t.Fatalf("got %q, %v", chunk, err)
+		}
+		streams = append(streams, st)
+	}
+	waiting := beside(func() ([]byte, error) { return streams[0].Recv(patient(t)) })
+	service.Stop()
+	if got := await(t, waiting, "the end of Recv"); !errors.Is(got.err, cocaine.ErrDisconnected) {
+		t.Errorf("who waited got %v", got.err)
+	}
+	for i, st := range streams {
+		for range 2 {
+			if _, err := st.Recv(patient(t)); !errors.Is(err, cocaine.ErrDisconnected) || errors.Is(err, io.EOF) {
+				t.Errorf("stream %d: Recv: %v", i, err)
+			}
+		}
+		if err := st.Send(patient(t), []byte("x")); !errors.Is(err, cocaine.ErrDisconnected) {
+			t.Errorf("stream %d: Send: %v", i, err)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -436,4 +437,21 @@ func TestTimeout(t *testing.T) {
 		s.answer(7, "\x01")
 		s.stop()
 	})
+}
+
+// A handler that is bound is not called for that.
+func TestBindingCallsNothing(t *testing.T) {
+	w, err := worker.New(worker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := func() { t.Error("a handler was called") }
+	w.Use(func(next worker.Handler) worker.Handler { called(); return next })
+	worker.Handle(w, "typed", func(context.Context, any) (any, error) { called(); return nil, nil })
+	w.HandleRaw("raw", func(context.Context, []byte) ([]byte, error) { called(); return nil, nil })
+	w.HandleStream("stream", func(context.Context, *worker.Stream) error { called(); return nil })
+	w.HandleDefault(worker.HandlerFunc(func(context.Context, *worker.Stream) error { called(); return nil }))
+	w.Handle("http", worker.HTTP(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called() })))
+	w.Handle("fs", worker.FileEvent(func(context.Context, worker.FileInfo) error { called(); return nil }))
+	w.OnStart(func(context.Context) error { called(); return nil })
 }

@@ -93,12 +93,19 @@ func TestProcessAlone(t *testing.T) {
 	if got, err := cocaine.Invoke[greeting](ctx, app, "greet", person{"Ann"}); err != nil || got.Text != "hello Ann" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	slow := cocaine.Go(ctx, func(ctx context.Context) (string, error) { return cocaine.Invoke[string](ctx, app, "slow", "x") })
+	slow, err := app.Enqueue(ctx, "slow", []byte(packed("x")))
+	if err == nil {
+		err = slow.CloseSend(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
 	if _, err := cocaine.Invoke[greeting](ctx, app, "nobody", nil); err == nil { // it has read what came before
 		t.Error("an event without a handler was answered")
 	}
 	process.Signal(os.Interrupt)
-	if got, err := slow.Wait(ctx); got != "x" || err != nil {
+	if got, err := slow.Recv(ctx); string(got) != packed("x") || err != nil {
 		t.Errorf("a request that was under way: %q, %v", got, err)
 	}
 	if status := process.Wait(); status != 0 {
