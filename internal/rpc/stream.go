@@ -57,6 +57,7 @@ type Stream struct {
 	cancel context.CancelCauseFunc // ends the context of the method that serves the stream; nil for a caller's
 
 	finished bool // the method has returned; owned by its goroutine
+	gathers  bool // see Gather; set before anything is sent
 
 	wake chan struct{} // has a token when the queue or err changed
 
@@ -90,6 +91,11 @@ func open(n *idl.Node) *idl.Node {
 	}
 	return n
 }
+
+// Gather is for methods that many streams of one connection wait in for the same thing:
+// what they then send at once leaves in one system call, where each would make its own.
+// It is called before anything is sent.
+func (st *Stream) Gather() { st.gathers = true }
 
 // ID is the channel number on the wire.
 func (st *Stream) ID() uint64 { return st.id }
@@ -309,7 +315,7 @@ func withoutTrace(hs []hpack.Header) []hpack.Header {
 func (st *Stream) sendNow(b *Batch, typ uint64, args, headers []byte) error {
 	err := st.enqueue(b, typ, args, headers)
 	if b == nil && err == nil { // not under the lock: the reader wants it for every frame
-		if st.cancel == nil {
+		if st.cancel == nil || st.gathers {
 			st.s.flushTogether()
 		} else {
 			st.s.flush()

@@ -91,6 +91,7 @@ func (s service) subscribe(ctx context.Context, c *rpc.Call, st *rpc.Stream) err
 		return Coded(err)
 	}
 	defer w.Close()
+	st.Gather()
 	return whileOpen(ctx, st, func(ctx context.Context) error {
 		for {
 			args, err := oneVersioned(w.Next(ctx))
@@ -114,6 +115,7 @@ func (s service) subscribeChildren(ctx context.Context, c *rpc.Call, st *rpc.Str
 		return Coded(err)
 	}
 	defer w.Close()
+	st.Gather()
 	return whileOpen(ctx, st, func(ctx context.Context) error {
 		for {
 			children, err := w.Next(ctx)
