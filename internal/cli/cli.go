@@ -26,6 +26,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cocaine/cocaine-go/internal/config"
+	"github.com/cocaine/cocaine-go/internal/tlsconn"
 )
 
 // Env is everything a command touches outside its arguments.
@@ -57,6 +58,7 @@ type app struct {
 	screen  *screen
 	locator string // --locator
 	token   string // --token
+	tls     tlsconn.Client
 	output  string // -o
 	timeout durationFlag
 }
@@ -121,6 +123,10 @@ name and called over streaming RPC.
 	f := root.PersistentFlags()
 	f.StringVar(&a.locator, "locator", "", "`address` of the runtime's locator (default $COCAINE_LOCATOR or 127.0.0.1:10053)")
 	f.StringVar(&a.token, "token", "", "`token` that the runtime knows you by (default $COCAINE_TOKEN, which other users do not see)")
+	f.StringVar(&a.tls.CA, "tls-ca", "", "`file` of the authorities that a runtime on another machine is known by, or system (default $COCAINE_TLS_CA)")
+	f.StringVar(&a.tls.Name, "tls-name", "", "`name` in its certificate, if not that of the address (default $COCAINE_TLS_NAME)")
+	f.StringVar(&a.tls.Cert, "tls-cert", "", "`file` of your own certificate")
+	f.StringVar(&a.tls.Key, "tls-key", "", "`file` of its key")
 	f.Var(&a.timeout, "timeout", "how long the command may take, such as 5s (default: no limit, 5s to connect)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("cannot run %s: %w", cmd.CommandPath(), err), cmd.CommandPath()+" --help")

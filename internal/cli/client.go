@@ -21,7 +21,10 @@ func (a *app) client() (*cocaine.Client, error) {
 	if list == "" {
 		list = a.env.getenv(cocaine.LocatorVariable)
 	}
-	o := a.clientOptions()
+	o, err := a.clientOptions()
+	if err != nil {
+		return nil, err
+	}
 	if list != "" {
 		locators, err := cocaine.ParseLocators(list)
 		if err != nil {
@@ -32,11 +35,15 @@ func (a *app) client() (*cocaine.Client, error) {
 	return cocaine.New(o)
 }
 
-// tokenVariable is the environment variable that stands for --token.
-const tokenVariable = "COCAINE_TOKEN"
+// Environment variables that stand for --token, --tls-ca and --tls-name.
+const (
+	tokenVariable = "COCAINE_TOKEN"
+	caVariable    = "COCAINE_TLS_CA"
+	nameVariable  = "COCAINE_TLS_NAME"
+)
 
 // clientOptions are those of every client, but for the locator.
-func (a *app) clientOptions() cocaine.Options {
+func (a *app) clientOptions() (cocaine.Options, error) {
 	// What goes wrong with a connection is told by the call that it breaks.
 	o := cocaine.Options{Logger: slog.New(slog.DiscardHandler)}
 	token := a.token
@@ -46,7 +53,18 @@ func (a *app) clientOptions() cocaine.Options {
 	if token != "" {
 		o.Token = cocaine.StaticToken(token)
 	}
-	return o
+	secure := a.tls
+	if secure.CA == "" {
+		secure.CA = a.env.getenv(caVariable)
+	}
+	if secure.Name == "" && secure.CA != "" {
+		secure.Name = a.env.getenv(nameVariable)
+	}
+	var err error
+	if o.Dial, err = secure.Dial(); err != nil {
+		return o, usage(err, "--tls-ca FILE, or --tls-ca system")
+	}
+	return o, nil
 }
 
 // withClient runs f with a client and the time that --timeout gives.

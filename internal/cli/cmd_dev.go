@@ -97,7 +97,11 @@ func temporary() (string, error) {
 // develop ships the app and then again after every change, until ctx ends.
 func (a *app) develop(ctx context.Context, d *daemon.Daemon, plan *source.Plan, f *devFlags) error {
 	a.screen.say("ready: locator %s", d.Addr())
-	o := a.clientOptions()
+	o, err := a.clientOptions()
+	if err != nil {
+		return err
+	}
+	o.Dial = nil // it is this process
 	o.Locators = []string{d.Addr().String()}
 	c, err := cocaine.New(o)
 	if err != nil {

@@ -34,10 +34,14 @@ output and exit codes. cocaine started under the name cocaine-tool is the same.`
 // runTool runs a command line of the tool and returns its exit code.
 func runTool(ctx context.Context, env Env, name string) int {
 	a := &app{env: env}
+	client, err := a.clientOptions()
+	if err != nil {
+		return int(report(env.Stderr, err))
+	}
 	return tool.Run(ctx, tool.Env{
 		Name: name, Version: version(), Args: env.Args,
 		Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, Environ: env.Host.Environ,
-		Client: a.clientOptions(),
+		Client: client,
 	})
 }
 

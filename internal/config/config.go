@@ -33,6 +33,7 @@ type Config struct {
 	Logging Logging
 	State   State
 	Node    Node
+	TLS     TLS
 	// Authentication says who is believed to call, Authorizations what is asked before
 	// something is done.
 	Authentication Authentication
@@ -107,6 +108,13 @@ type State struct {
 type Node struct {
 	Runlist string        // name of the runlist started with the server
 	Grace   time.Duration // how long running requests may take to end at a stop
+}
+
+// TLS are the files by which connections from other machines are secured; empty for
+// none. They are absolute.
+type TLS struct {
+	Cert, Key string
+	ClientCA  string // authority of the clients' certificates
 }
 
 // Authentication configures how callers are told apart.

@@ -46,7 +46,7 @@ func load(t *testing.T, path string, h config.Host, overrides map[string]string)
 
 // plain is a configuration without its memory of where it came from.
 func plain(c *config.Config) config.Config {
-	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node, Cluster: c.Cluster, Authentication: c.Authentication, Authorizations: c.Authorizations, Services: c.Services}
+	return config.Config{Network: c.Network, Paths: c.Paths, Limits: c.Limits, Logging: c.Logging, State: c.State, Node: c.Node, Cluster: c.Cluster, TLS: c.TLS, Authentication: c.Authentication, Authorizations: c.Authorizations, Services: c.Services}
 }
 
 func TestDefault(t *testing.T) {
@@ -124,6 +124,10 @@ url = "nats://ann:secret@a:4222,tls://b"
 [node]
 runlist = "other"
 grace = 0
+[tls]
+cert = "cert.pem"
+key = "/key.pem"
+client-ca = "/ca.pem"
 [authentication]
 type = "token"
 tokens = ["ann 1001 ` + digest + `"]
@@ -164,6 +168,7 @@ func TestFileSetsEverything(t *testing.T) {
 			Nodes: []config.ClusterNode{{Address: "10.0.0.2:10053"}, {UUID: "u-1", Address: "box:10054"}, {Address: "[fe80::1]:10055"}},
 			Group: "ff02::1", Port: 10054, Interface: "3", Loopback: true, Hops: 4},
 
+		TLS: config.TLS{Cert: filepath.Join(filepath.Dir(path), "cert.pem"), Key: "/key.pem", ClientCA: "/ca.pem"},
 		Authentication: config.Authentication{Type: "token", Tokens: []string{"ann 1001 " + digest},
 			TokenFile: filepath.Join(filepath.Dir(path), "tokens"), Workers: map[string]uint64{"hello": 1001}},
 		Authorizations: config.Authorizations{Storage: "storage", Unicorn: "unicorn", Event: "event"},
@@ -268,7 +273,12 @@ func TestProblems(t *testing.T) {
 		{name: "unknown variable", environ: []string{"COCAINE_NETWORK_PROT=1"}, want: []string{`$COCAINE_NETWORK_PROT: no such setting (did you mean "COCAINE_NETWORK_PORT"?)`}},
 		{name: "unknown override", overrides: map[string]string{"port": "1"}, want: []string{`command line: no such setting "port"`}},
 		{name: "endpoint", file: "[network]\nendpoint = 'localhost'\n", want: []string{`network.endpoint: must be an IP address such as 127.0.0.1 or ::, have "localhost"`}},
-		{name: "open endpoint", file: "[network]\nendpoint = '0.0.0.0'\n", want: []string{`server.toml:2:12: network.endpoint: must be a loopback address such as 127.0.0.1, have "0.0.0.0"`, "set network.insecure = true"}},
+		{name: "open endpoint", file: "[network]\nendpoint = '0.0.0.0'\n", want: []string{`server.toml:2:12: network.endpoint: must be a loopback address such as 127.0.0.1, have "0.0.0.0"`, "set tls.cert, tls.key and authentication.type = \"token\", or network.insecure = true"}},
+		{name: "open endpoint with TLS alone", file: "[network]\nendpoint = '0.0.0.0'\n[tls]\ncert = 'c'\nkey = 'k'\n", want: []string{`network.endpoint: must be a loopback address`}},
+		{name: "open endpoint with tokens alone", file: "[network]\nendpoint = '0.0.0.0'\n[authentication]\ntype = 'token'\ntoken-file = 't'\n", want: []string{`network.endpoint: must be a loopback address`}},
+		{name: "certificate without key", file: "[tls]\ncert = 'c'\n", want: []string{`server.toml:2:8: tls.cert: tls.cert and tls.key are of no use without each other`}},
+		{name: "authority of clients alone", overrides: map[string]string{"tls.client-ca": "x"}, want: []string{`command line: tls.client-ca: is of no use without tls.cert`}},
+		{name: "variable of TLS", environ: []string{"COCAINE_TLS_CRET=x"}, want: []string{`$COCAINE_TLS_CRET: no such setting`}},
 		{name: "open endpoint of the environment", environ: []string{"COCAINE_NETWORK_ENDPOINT=::"}, want: []string{`$COCAINE_NETWORK_ENDPOINT: network.endpoint: must be a loopback address`}},
 		{name: "mapped open endpoint", overrides: map[string]string{"network.endpoint": "::ffff:10.0.0.1"}, want: []string{`command line: network.endpoint: must be a loopback address`}},
 		{name: "insecure", overrides: map[string]string{"network.insecure": "maybe"}, want: []string{`network.insecure: must be true or false, have "maybe"`}},
@@ -342,6 +352,11 @@ func TestInsecureOpensTheEndpoint(t *testing.T) {
 	c := load(t, "", root, map[string]string{"network.endpoint": "0.0.0.0", "network.insecure": "true"})
 	if c.Network.Endpoint != "0.0.0.0" {
 		t.Errorf("have %+v", c.Network)
+	}
+	c = load(t, "", config.Host{Environ: []string{"COCAINE_TLS_CA=/ca.pem", "COCAINE_TLS_NAME=box"}}, map[string]string{
+		"network.endpoint": "0.0.0.0", "tls.cert": "/c", "tls.key": "/k", "authentication.type": "token", "authentication.tokens": "ann 1 " + digest})
+	if c.Network.Endpoint != "0.0.0.0" || c.TLS.Cert != "/c" {
+		t.Errorf("with TLS and tokens: %+v", c.Network)
 	}
 	for _, loopback := range []string{"127.0.0.1", "127.5.5.5", "::1", "::ffff:127.0.0.1"} {
 		load(t, "", root, map[string]string{"network.endpoint": loopback})

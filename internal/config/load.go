@@ -105,6 +105,9 @@ func readLimited(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, document.MaxSize+1))
 }
 
+// clientVariables have the names of sections, and are about connecting to a server.
+var clientVariables = []string{"COCAINE_TLS_CA", "COCAINE_TLS_NAME"}
+
 // readEnvironment applies the variables of settings. A variable that has the
 // name of a section but of none of its settings is a mistake; other variables
 // that begin with COCAINE_ belong to others.
@@ -125,6 +128,9 @@ func (l *loader) readEnvironment(h Host) {
 		if s := known[name]; s != nil {
 			l.applyText(s, value, Origin{Layer: Environment, Name: name})
 			delete(known, name) // a name that is given twice is applied once
+			continue
+		}
+		if slices.Contains(clientVariables, name) {
 			continue
 		}
 		for prefix := range sections {
@@ -230,12 +236,28 @@ func (l *loader) check() {
 	}
 }
 
+func (l *loader) checkTLS() {
+	t := l.config.TLS
+	if (t.Cert == "") != (t.Key == "") {
+		given := "tls.cert"
+		if t.Cert == "" {
+			given = "tls.key"
+		}
+		l.problem(given, "tls.cert and tls.key are of no use without each other")
+	}
+	if t.ClientCA != "" && t.Cert == "" {
+		l.problem("tls.client-ca", "is of no use without tls.cert and tls.key")
+	}
+}
+
 func (l *loader) checkNetwork() {
 	n := &l.config.Network
-	if addr, err := netip.ParseAddr(n.Endpoint); err == nil && !addr.Unmap().IsLoopback() && !n.Insecure {
+	safe := l.config.TLS.Cert != "" && l.config.Authentication.Type == ByToken
+	if addr, err := netip.ParseAddr(n.Endpoint); err == nil && !addr.Unmap().IsLoopback() && !n.Insecure && !safe {
 		l.problem("network.endpoint", "must be a loopback address such as 127.0.0.1, have %q: whoever reaches it can run code on this machine; "+
-			"set network.insecure = true if every machine that can reach it is trusted", n.Endpoint)
+			"set tls.cert, tls.key and authentication.type = \"token\", or network.insecure = true if every machine that can reach it is trusted", n.Endpoint)
 	}
+	l.checkTLS()
 	taken := map[int]string{n.Port: "the locator"}
 	for _, service := range slices.Sorted(maps.Keys(n.Pinned)) {
 		port := n.Pinned[service]

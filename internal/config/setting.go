@@ -47,7 +47,7 @@ func settings() []*setting {
 	return append([]*setting{
 		text("network.endpoint", address, func(c *Config) *string { return &c.Network.Endpoint },
 			"IP address that every service listens on. An address that other machines",
-			"can reach is refused unless insecure is set."),
+			"can reach takes tls.cert and authentication.type token, or insecure."),
 		count("network.port", 0, 65535, func(c *Config) *int { return &c.Network.Port },
 			"Port of the locator, which is all that a client has to know. 0 lets the",
 			"system choose one."),
@@ -62,8 +62,9 @@ func settings() []*setting {
 			"Ports for all other services: from the first up to, but not including, the",
 			"second. [0, 0] lets the system choose. In the environment: 32768-61000."),
 		toggle("network.insecure", func(c *Config) *bool { return &c.Network.Insecure },
-			"Permit listening on addresses that other machines can reach. Whoever reaches",
-			"a service can run code on this machine: only for networks you trust."),
+			"Permit listening on addresses that other machines can reach without TLS and",
+			"tokens. Whoever reaches a service can run code on this machine: only for",
+			"networks you trust."),
 
 		directory("paths.state", func(c *Config) *string { return &c.Paths.State },
 			"Directory of everything that must survive a restart: apps, profiles, releases,",
@@ -112,6 +113,16 @@ func settings() []*setting {
 		duration("node.grace", 0, func(c *Config) *time.Duration { return &c.Node.Grace },
 			"How long running requests may take to end when the server stops. What runs",
 			"longer is cut off."),
+
+		optionalFile("tls.cert", func(c *Config) *string { return &c.TLS.Cert },
+			"Certificate of the server in PEM, with those in between up to the authority.",
+			"With it connections from other machines have to be of TLS. It is read again",
+			"when it changes."),
+		optionalFile("tls.key", func(c *Config) *string { return &c.TLS.Key },
+			"Its private key in PEM."),
+		optionalFile("tls.client-ca", func(c *Config) *string { return &c.TLS.ClientCA },
+			"Authorities in PEM. If given, who connects by TLS has to have a certificate of",
+			"one of them."),
 
 		text("authentication.type", typeOf(Promiscuous, ByToken), func(c *Config) *string { return &c.Authentication.Type },
 			"How callers are told apart. promiscuous: the header authorization is a list of",

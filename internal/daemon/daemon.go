@@ -35,6 +35,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/node"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/storage"
+	"github.com/cocaine/cocaine-go/internal/tlsconn"
 	"github.com/cocaine/cocaine-go/internal/unicorn"
 	"github.com/cocaine/cocaine-go/internal/v011"
 	"github.com/cocaine/cocaine-go/internal/wire"
@@ -116,6 +117,11 @@ func (d *Daemon) onStop(name string, undo func(ctx context.Context) error) {
 // build is long because it is one thought: the order in which things come up, and
 // with it the order in which they go down.
 func (d *Daemon) build(ctx context.Context) (err error) {
+	if t := d.conf.TLS; t.Cert != "" {
+		if d.ports.tls, err = (tlsconn.Server{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA}).Config(); err != nil {
+			return err
+		}
+	}
 	if err := d.makeDirs(); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/cocaine/cocaine-go/internal/config"
+	"github.com/cocaine/cocaine-go/internal/tlsconn"
 )
 
 // ports hands out listeners: a pinned port where the configuration names one, the
@@ -19,6 +21,7 @@ type ports struct {
 	host   string
 	pinned map[string]int
 	shared config.PortRange
+	tls    *tls.Config // nil without
 
 	mu   sync.Mutex
 	next int // offset in the shared range at which to look first
@@ -65,6 +68,9 @@ func (p *ports) open(service string, port int) (net.Listener, error) {
 			err = e.Err // the address is told already
 		}
 		return nil, fmt.Errorf("cannot listen on %s for service %s: %w", address, service, err)
+	}
+	if p.tls != nil {
+		ln = tlsconn.Listen(ln, p.tls)
 	}
 	return ln, nil
 }
