@@ -18,9 +18,10 @@ func (a *app) cmdResolve() *cobra.Command {
 		Use:     "resolve SERVICE",
 		Short:   "Show where a service or an app is and what methods it has",
 		GroupID: "run",
-		Long: `Shows where a service or an app is and what methods it has. A routing group stands for
-one of its members: the same one for the same --seed, any one without. With --group
-it shows the members of a routing group and the share of the seeds that each gets.`,
+		Long: `Shows where a service or an app is and what methods it has. A routing group stands
+for one of its members: the same one for the same --seed, any one without. With
+--group it shows the members of a routing group and the share of the seeds that each
+gets.`,
 		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeServices(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withClient(cmd, func(ctx context.Context, c *cocaine.Client) error {
