@@ -115,6 +115,7 @@ type Node struct {
 type TLS struct {
 	Cert, Key string
 	ClientCA  string // authority of the clients' certificates
+	ClusterCA string // authority of the other nodes' certificates
 }
 
 // Authentication configures how callers are told apart.

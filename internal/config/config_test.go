@@ -128,6 +128,7 @@ grace = 0
 cert = "cert.pem"
 key = "/key.pem"
 client-ca = "/ca.pem"
+cluster-ca = "/nodes.pem"
 [authentication]
 type = "token"
 tokens = ["ann 1001 ` + digest + `"]
@@ -168,7 +169,7 @@ func TestFileSetsEverything(t *testing.T) {
 			Nodes: []config.ClusterNode{{Address: "10.0.0.2:10053"}, {UUID: "u-1", Address: "box:10054"}, {Address: "[fe80::1]:10055"}},
 			Group: "ff02::1", Port: 10054, Interface: "3", Loopback: true, Hops: 4},
 
-		TLS: config.TLS{Cert: filepath.Join(filepath.Dir(path), "cert.pem"), Key: "/key.pem", ClientCA: "/ca.pem"},
+		TLS: config.TLS{Cert: filepath.Join(filepath.Dir(path), "cert.pem"), Key: "/key.pem", ClientCA: "/ca.pem", ClusterCA: "/nodes.pem"},
 		Authentication: config.Authentication{Type: "token", Tokens: []string{"ann 1001 " + digest},
 			TokenFile: filepath.Join(filepath.Dir(path), "tokens"), Workers: map[string]uint64{"hello": 1001}},
 		Authorizations: config.Authorizations{Storage: "storage", Unicorn: "unicorn", Event: "event"},

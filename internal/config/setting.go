@@ -123,6 +123,9 @@ func settings() []*setting {
 		optionalFile("tls.client-ca", func(c *Config) *string { return &c.TLS.ClientCA },
 			"Authorities in PEM. If given, who connects by TLS has to have a certificate of",
 			"one of them."),
+		optionalFile("tls.cluster-ca", func(c *Config) *string { return &c.TLS.ClusterCA },
+			"Authorities in PEM that the other nodes of a cluster are known by. If given, this",
+			"node connects to them by TLS, with tls.cert if there is one."),
 
 		text("authentication.type", typeOf(Promiscuous, ByToken), func(c *Config) *string { return &c.Authentication.Type },
 			"How callers are told apart. promiscuous: the header authorization is a list of",

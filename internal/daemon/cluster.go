@@ -7,6 +7,7 @@ import (
 
 	"github.com/cocaine/cocaine-go/internal/cluster"
 	"github.com/cocaine/cocaine-go/internal/locator"
+	"github.com/cocaine/cocaine-go/internal/tlsconn"
 )
 
 // clustered reports whether this node is one of several.
@@ -19,8 +20,16 @@ func (d *Daemon) newLinks() error {
 	if !d.clustered() || c.Gateway == "none" {
 		return nil
 	}
-	var err error
-	d.links, err = cluster.New(cluster.Options{UUID: d.id, Name: c.Name, Token: c.Token, Interval: c.Interval,
+	t := d.conf.TLS
+	secure := tlsconn.Client{CA: t.ClusterCA}
+	if t.ClusterCA != "" {
+		secure.Cert, secure.Key = t.Cert, t.Key
+	}
+	dial, err := secure.Dial() // nil without TLS
+	if err != nil {
+		return fmt.Errorf("cannot connect to other nodes: %w", err)
+	}
+	d.links, err = cluster.New(cluster.Options{UUID: d.id, Name: c.Name, Token: c.Token, Interval: c.Interval, Dial: dial,
 		Session: d.sessions(), Log: d.serviceLog(locatorName)})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/cocaine/cocaine-go"
@@ -79,5 +80,36 @@ func TestTLSWithoutFiles(t *testing.T) {
 	set["tls.key"] = filepath.Join(dir, "none.key")
 	if _, err := daemon.New(t.Context(), guarded(dir, set)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("have %v", err)
+	}
+}
+
+// Nodes of a cluster connect to each other by TLS, if they are told by which authority
+// they know each other.
+func TestClusterOverTLS(t *testing.T) {
+	dir := directory(t)
+	ca, other := tlstest.NewAuthority(t, dir, "ca"), tlstest.NewAuthority(t, dir, "other")
+	cert, key := ca.Issue(t, "server", "127.0.0.1")
+	own := map[string]string{"tls.cert": cert, "tls.key": key, "tls.client-ca": ca.File, "tls.cluster-ca": ca.File}
+	at := startNode(t, nil, own).addr()
+	friend := startNode(t, []string{at}, own)
+	stranger := startNode(t, []string{at}, map[string]string{"tls.cluster-ca": other.File})
+	type report struct {
+		Nodes []struct {
+			Linked bool   `codec:"linked"`
+			Cause  string `codec:"cause"`
+		} `codec:"nodes"`
+	}
+	for _, c := range []struct {
+		node   *node
+		linked bool
+		cause  string
+	}{{friend, true, ""}, {stranger, false, "certificate"}} {
+		eventually(t, fmt.Sprintf("linked: %v", c.linked), func() error {
+			s, err := cocaine.Get[report](t.Context(), c.node.c.Service("admin"), "status")
+			if err == nil && (len(s.Nodes) != 1 || s.Nodes[0].Linked != c.linked || !strings.Contains(s.Nodes[0].Cause, c.cause)) {
+				err = fmt.Errorf("%+v", s.Nodes)
+			}
+			return err
+		})
 	}
 }
