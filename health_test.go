@@ -90,9 +90,10 @@ func ExampleService_Ping() {
 	})
 	defer stop()
 	for _, name := range []string{"node", "storage"} {
-		fmt.Println(client.Service(name).Ping(context.Background()))
+		err := client.Service(name).Ping(context.Background())
+		fmt.Println(name, err == nil, errors.Is(err, cocaine.ErrServiceNotFound))
 	}
 	// Output:
-	// <nil>
-	// cannot call storage.ping: cannot resolve service "storage": service "storage" is not available [10, 1]
+	// node true false
+	// storage false true
 }
