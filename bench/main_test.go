@@ -186,7 +186,7 @@ func TestSuiteMeasuresTheFramework(t *testing.T) {
 		t.Skip("builds and starts a runtime")
 	}
 	c := config(t)
-	c.Cocaine, c.Only = "", []string{result.SDK, result.SDKStream}
+	c.Cocaine, c.Only = "", []string{result.SDK, result.SDKEach, result.SDKStream}
 	c.Cells = []result.Cell{{Bytes: 128, Connections: 1, InFlight: 16}, {Bytes: 128, Connections: 4, InFlight: 16}}
 	var log strings.Builder
 	r, err := suite.Run(t.Context(), c, &log)

@@ -28,7 +28,7 @@ import (
 func runClient(args []string) error {
 	var c clientOptions
 	parse("client", args, func(fs *flag.FlagSet) {
-		fs.StringVar(&c.protocol, "protocol", "cocaine", "cocaine (the forwarder too), nats, grpc or sdk")
+		fs.StringVar(&c.protocol, "protocol", "cocaine", "cocaine (the forwarder too), nats, nats-request, grpc or sdk")
 		fs.StringVar(&c.address, "address", "", "where the target listens; for sdk the locator")
 		fs.StringVar(&c.method, "method", "echo", "echo, or of the runtime: resolve, storage.write, storage.read; for sdk the event")
 		fs.IntVar(&c.bytes, "bytes", 128, "size of the payload")
@@ -75,6 +75,9 @@ func (c *clientOptions) run() (r *closedloop.Result, allocs sdkecho.Allocs, err 
 		return r, allocs, err
 	case "nats":
 		r, err = natsecho.Run(c.address, c.Options, payload)
+		return r, allocs, err
+	case "nats-request":
+		r, err = natsecho.RunRequests(c.address, c.Options, payload)
 		return r, allocs, err
 	case "grpc":
 		r, err = grpcecho.Run(c.address, c.Options, payload)

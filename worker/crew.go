@@ -219,7 +219,7 @@ type intake struct {
 }
 
 // maxIntake is how many requests wait for the end of a batch.
-const maxIntake = 16
+const maxIntake = 256
 
 // add has a task served, when the batch ends at the latest.
 func (i *intake) add(b *rpc.Batch, t task) {

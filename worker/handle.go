@@ -109,17 +109,19 @@ func Func[In, Out any](f func(ctx context.Context, in In) (Out, error)) Handler 
 		if err != nil {
 			return nil, cocaine.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
 		}
-		var v In
+		v := new(struct { // one allocation: the coders need both on the heap
+			in  In
+			out Out
+		})
 		if len(in) > 0 {
-			if err := format.Decode(in, &v); err != nil {
+			if err := format.Decode(in, &v.in); err != nil {
 				return nil, cocaine.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "cannot read input of event %q: %v", r.event, err)
 			}
 		}
-		answer, err := f(ctx, v)
-		if err != nil {
+		if v.out, err = f(ctx, v.in); err != nil {
 			return nil, err
 		}
-		return encodeAnswer(format, &answer, out)
+		return encodeAnswer(format, &v.out, out)
 	}}
 }
 

@@ -31,9 +31,11 @@ func TestEcho(t *testing.T) {
 	<-ready
 	for _, o := range []closedloop.Options{{Connections: 1, InFlight: 1}, {Connections: 2, InFlight: 50}, {Connections: 2, InFlight: 1}} {
 		o.Duration = 100 * time.Millisecond
-		r, err := Run(url, o, []byte("payload"))
-		if err != nil || r.Total < uint64(o.InFlight) {
-			t.Errorf("%+v: %+v, %v", o, r, err)
+		for name, run := range map[string]func(string, closedloop.Options, []byte) (*closedloop.Result, error){"Run": Run, "RunRequests": RunRequests} {
+			r, err := run(url, o, []byte("payload"))
+			if err != nil || r.Total < uint64(o.InFlight) {
+				t.Errorf("%s %+v: %+v, %v", name, o, r, err)
+			}
 		}
 	}
 }

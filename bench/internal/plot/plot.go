@@ -33,6 +33,7 @@ func looks() []look {
 		{result.NATS, "NATS request-reply", "#2f9e44", ""},
 		{result.GRPC, "gRPC-Go direct (no broker)", "#1c7ed6", ""},
 		{result.SDK, "cocaine, with the framework", "#f783ac", ""},
+		{result.SDKEach, "the same, InvokeEach", "#f783ac", "6 4"},
 	}
 }
 

@@ -13,16 +13,20 @@ import (
 
 // Names of the targets, in the order they are measured and shown.
 const (
-	Cocaine   = "cocaine"
-	Forwarder = "forwarder"
-	NATS      = "nats"
-	GRPC      = "grpc"
-	SDK       = "sdk"        // the framework, a value there and one back
-	SDKStream = "sdk-stream" // the framework, a chunk there and one back
+	Cocaine     = "cocaine"
+	Forwarder   = "forwarder"
+	NATS        = "nats" // its client with callbacks, and no goroutine for a request
+	GRPC        = "grpc"
+	NATSRequest = "nats-request" // its client as programs use it, a goroutine for a request
+	SDK         = "sdk"          // the framework, a value there and one back, likewise
+	SDKEach     = "sdk-each"     // the framework, many values there and back, without
+	SDKStream   = "sdk-stream"   // the framework, a chunk there and one back
 )
 
 // Targets lists them all.
-func Targets() []string { return []string{Cocaine, Forwarder, NATS, GRPC, SDK, SDKStream} }
+func Targets() []string {
+	return []string{Cocaine, Forwarder, NATS, GRPC, NATSRequest, SDK, SDKEach, SDKStream}
+}
 
 // A Pair is two targets that are compared.
 type Pair struct {
@@ -32,11 +36,11 @@ type Pair struct {
 
 // Pairs lists the comparisons: the runtime with all others, and the framework with
 // the bare frames through the same runtime and with NATS, whose client is a library
-// too.
+// too: a goroutine for each request against the same, none against none.
 func Pairs() []Pair {
 	return []Pair{
 		{Cocaine, Forwarder}, {Cocaine, NATS}, {Cocaine, GRPC},
-		{SDK, Cocaine}, {SDK, NATS}, {SDKStream, Cocaine}, {SDKStream, NATS},
+		{SDK, Cocaine}, {SDK, NATSRequest}, {SDKEach, Cocaine}, {SDKEach, NATS}, {SDKStream, Cocaine}, {SDKStream, NATSRequest},
 	}
 }
 

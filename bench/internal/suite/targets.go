@@ -76,12 +76,14 @@ func (s *Suite) goBuild(ctx context.Context, dir, out, pkg string) error {
 // start starts a target by name.
 func (s *Suite) start(ctx context.Context, name string) (*target, error) {
 	starters := map[string]func(context.Context) (*target, error){
-		result.Cocaine:   s.startCocaine,
-		result.Forwarder: s.startForwarder,
-		result.NATS:      s.startNATS,
-		result.GRPC:      s.startGRPC,
-		result.SDK:       func(ctx context.Context) (*target, error) { return s.startSDK(ctx, result.SDK, sdkecho.Value) },
-		result.SDKStream: func(ctx context.Context) (*target, error) { return s.startSDK(ctx, result.SDKStream, sdkecho.Stream) },
+		result.Cocaine:     s.startCocaine,
+		result.Forwarder:   s.startForwarder,
+		result.NATS:        s.startNATS,
+		result.GRPC:        s.startGRPC,
+		result.NATSRequest: s.startNATSRequest,
+		result.SDK:         func(ctx context.Context) (*target, error) { return s.startSDK(ctx, result.SDK, sdkecho.Value) },
+		result.SDKEach:     func(ctx context.Context) (*target, error) { return s.startSDK(ctx, result.SDKEach, sdkecho.Each) },
+		result.SDKStream:   func(ctx context.Context) (*target, error) { return s.startSDK(ctx, result.SDKStream, sdkecho.Stream) },
 	}
 	f, ok := starters[name]
 	if !ok {
@@ -158,7 +160,7 @@ func (s *Suite) startSDK(ctx context.Context, name, event string) (*target, erro
 	if err = t.runtime.Upload(ctx, deploy.SDKApp, s.sdkWorker, s.Isolate); err == nil {
 		_, err = t.runtime.StartApp(ctx, deploy.SDKApp)
 	}
-	if e := (*frame.Error)(nil); errors.As(err, &e) && s.find(result.SDK) != nil {
+	if e := (*frame.Error)(nil); errors.As(err, &e) && (s.find(result.SDK) != nil || s.find(result.SDKEach) != nil) {
 		err = nil // the other way to call it has started it
 	}
 	if err != nil {
@@ -166,9 +168,7 @@ func (s *Suite) startSDK(ctx context.Context, name, event string) (*target, erro
 		return nil, err
 	}
 	t.client = []string{"-protocol", "sdk", "-method", event, "-address", t.runtime.Locator}
-	// The framework is one client on one connection; how the runtime does with
-	// several is what the target cocaine is for.
-	t.cells = func(c result.Cell) bool { return c.Connections == 1 }
+	t.cells = onOneConnection
 	return t, nil
 }
 
@@ -227,6 +227,22 @@ func (s *Suite) startNATS(ctx context.Context) (*target, error) {
 	t.client = []string{"-protocol", "nats", "-address", url}
 	return t, nil
 }
+
+// startNATSRequest is the target NATS with another client, and servers of its own.
+func (s *Suite) startNATSRequest(ctx context.Context) (*target, error) {
+	t, err := s.startNATS(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.name = result.NATSRequest
+	t.client[1] = result.NATSRequest
+	t.cells = onOneConnection
+	return t, nil
+}
+
+// onOneConnection is for clients that are libraries: how a server does with several
+// is what their rivals are for.
+func onOneConnection(c result.Cell) bool { return c.Connections == 1 }
 
 func (s *Suite) startGRPC(ctx context.Context) (*target, error) {
 	t, addr, err := s.startServer(ctx, result.GRPC, "grpc-server")
