@@ -27,7 +27,7 @@ func (l *Locator) Mux(o rpc.MuxOptions) *rpc.Mux {
 	m.Inline("resolve", l.serveResolve)
 	m.Inline("uuid", constant(msgpack.AppendString(msgpack.AppendArray(nil, 1), l.uuid)))
 	m.Inline("cluster", l.serveCluster)
-	m.Unary("refresh", l.serveRefresh)
+	m.Change("refresh", l.serveRefresh)
 	m.Stream("connect", l.serveConnect)
 	m.Stream("routing", l.serveRouting)
 	m.Raw("publish", publisher{l})

@@ -93,6 +93,7 @@ type method struct {
 	stream StreamFunc
 	raw    Acceptor
 	whole  CallAcceptor // raw, if it is one
+	change bool         // goes on without its client
 }
 
 // spawned reports whether the method runs in a goroutine of its own.
@@ -152,6 +153,17 @@ func (m *Mux) Inline(name string, f UnaryFunc) {
 func (m *Mux) Unary(name string, f UnaryFunc) {
 	e := m.bind(name, unary)
 	e.unary = f
+}
+
+// changeTime is how long a method that Change has bound may go on without its client.
+const changeTime = 10 * time.Second
+
+// Change binds a method as Unary does, one that changes something: it goes on for up
+// to ten seconds when its client has gone. Clients are known that hang up as soon as
+// they have sent, the original cocaine-tool among them.
+func (m *Mux) Change(name string, f UnaryFunc) {
+	e := m.bind(name, unary)
+	e.unary, e.change = f, true
 }
 
 // Mute binds a method without an answer. It runs on the reader goroutine, in the
@@ -371,6 +383,12 @@ func (m *Mux) spawn(b *Batch, s *Session, ch uint64, e *method, c *Call) Receive
 	s.wg.Go(func() {
 		defer s.leave(e.kind, st, large)
 		defer st.abort() // does nothing unless the method ended its goroutine
+		ctx := ctx
+		if e.change {
+			last, end := outlast(ctx, changeTime)
+			defer end()
+			ctx = last
+		}
 		if waits {
 			err := m.turns.Acquire(ctx, 1)
 			s.Resume()
@@ -382,6 +400,29 @@ func (m *Mux) spawn(b *Batch, s *Session, ch uint64, e *method, c *Call) Receive
 		m.serve(ctx, e, c, st)
 	})
 	return registered{}
+}
+
+// outlast returns a context that ends so long after ctx, with its cause. Whoever
+// called it calls end, which returns when nothing of it is left.
+func outlast(ctx context.Context, d time.Duration) (last context.Context, end func()) {
+	last, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(context.Cause(ctx))
+		case <-last.Done():
+		}
+	})
+	return last, func() {
+		cancel(nil)
+		if !stop() {
+			<-ended
+		}
+	}
 }
 
 // served receives for a channel whose method is running. It stays in the table

@@ -276,6 +276,43 @@ func TestContextEndsWithClient(t *testing.T) {
 	}
 }
 
+// What a method changes is changed for a client that has hung up, too, but the method
+// has ten seconds for it.
+func TestChangeOutlastsClient(t *testing.T) {
+	var done, gaveUp atomic.Bool
+	m := rpc.NewMux(kinds, rpc.MuxOptions{})
+	m.Change("unary", func(ctx context.Context, _ *rpc.Call) ([]byte, error) {
+		time.Sleep(9 * time.Second)
+		done.Store(ctx.Err() == nil)
+		return nil, nil
+	})
+	m.Change("hold", func(ctx context.Context, _ *rpc.Call) ([]byte, error) {
+		<-ctx.Done()
+		gaveUp.Store(errors.Is(context.Cause(ctx), rpc.ErrDisconnected))
+		return nil, nil
+	})
+	bubble(t, rpc.SessionOptions{Acceptor: m}, func(t *testing.T, p *rpctest.Peer) {
+		p.Send(1, kindUnary)
+		p.Send(2, kindHold)
+		p.WantIdle()
+		p.Close()
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if !done.Load() {
+			t.Error("the method's context has ended with the client")
+		}
+		if gaveUp.Load() {
+			t.Error("the other method gave up before its time")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !gaveUp.Load() {
+			t.Error("the other method goes on after its time")
+		}
+		p.Session().Wait()
+	})
+}
+
 // A method's context also ends with its own session and with a violation.
 func TestContextEndsOtherwise(t *testing.T) {
 	tests := []struct {

@@ -20,8 +20,8 @@ func Service(s Store, o rpc.MuxOptions) *rpc.Mux {
 	m := rpc.NewMux(idl.Storage, o)
 	svc := service{s}
 	m.Unary("read", svc.read)
-	m.Unary("write", svc.write)
-	m.Unary("remove", svc.remove)
+	m.Change("write", svc.write)
+	m.Change("remove", svc.remove)
 	m.Unary("find", svc.find)
 	return m
 }

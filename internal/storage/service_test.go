@@ -79,6 +79,38 @@ func TestService(t *testing.T) {
 	p.Want(10, idl.Value) // as the original, which ignores it
 }
 
+// slow is a store whose reads end with their client, and whose writes take until one has.
+type slow struct {
+	storage.Store
+	gone   chan struct{}
+	result chan error
+}
+
+func (s slow) Read(ctx context.Context, _, _ string) ([]byte, error) {
+	<-ctx.Done()
+	close(s.gone)
+	return nil, ctx.Err()
+}
+
+func (s slow) Write(ctx context.Context, collection, key string, value []byte, tags []string) error {
+	<-s.gone
+	err := s.Store.Write(ctx, collection, key, value, tags)
+	s.result <- err
+	return err
+}
+
+// The original cocaine-tool does not wait for the answer of its last write: it hangs up.
+func TestWriteOfClientThatHangsUp(t *testing.T) {
+	s := slow{storage.NewMemory(), make(chan struct{}), make(chan error, 1)}
+	p := play(t, s)
+	p.Send(1, idl.StorageWrite, "runlists", "r", "{}", []string{"runlist"})
+	p.Send(2, idl.StorageRead, "runlists", "r")
+	p.Close()
+	if err := <-s.result; err != nil {
+		t.Errorf("the write ended with %v", err)
+	}
+}
+
 // TestServiceBytes pins the frames themselves: requests as old clients send them,
 // answers as they expect them.
 func TestServiceBytes(t *testing.T) {

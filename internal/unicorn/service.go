@@ -20,12 +20,12 @@ func Service(s Store, o rpc.MuxOptions) *rpc.Mux {
 	svc := service{s}
 	m.Stream("subscribe", svc.subscribe)
 	m.Stream("children_subscribe", svc.subscribeChildren)
-	m.Unary("put", svc.put)
+	m.Change("put", svc.put)
 	m.Inline("get", svc.get)
-	m.Unary("create", svc.create)
-	m.Unary("del", svc.del)
-	m.Unary("remove", svc.del)
-	m.Unary("increment", svc.increment)
+	m.Change("create", svc.create)
+	m.Change("del", svc.del)
+	m.Change("remove", svc.del)
+	m.Change("increment", svc.increment)
 	m.Stream("lock", svc.lock)
 	m.Stream("named_lock", svc.lock)
 	return m

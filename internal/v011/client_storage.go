@@ -25,8 +25,8 @@ func Storage(store Store, o rpc.MuxOptions) *ClientService {
 	m := rpc.NewMux(oldStorage, o)
 	s := oldStore{store}
 	m.Unary("read", s.read)
-	m.Unary("write", s.write)
-	m.Unary("remove", s.remove)
+	m.Change("write", s.write)
+	m.Change("remove", s.remove)
 	m.Unary("find", s.find)
 	return newClientService(oldStorage, m)
 }

@@ -24,7 +24,7 @@ func Locator(d *Directory, g Groups, o rpc.MuxOptions) *ClientService {
 	m.Inline("resolve", l.resolve)
 	m.Stream("synchronize", l.synchronize)
 	m.Inline("reports", l.reports)
-	m.Unary("refresh", l.refresh)
+	m.Change("refresh", l.refresh)
 	return newClientService(oldLocator, m)
 }
 
