@@ -18,8 +18,9 @@ import (
 type Options struct {
 	// Locators are the addresses of locators, host:port or unix:PATH, in order of
 	// preference: when one cannot be connected to, or does not answer, the next is
-	// asked, and that one is asked last for the next half a minute. If empty, the environment variable COCAINE_LOCATOR names them,
-	// separated by commas; if that is empty too, 127.0.0.1:10053.
+	// asked, and that one is asked last for the next half a minute. If empty, the
+	// environment variable COCAINE_LOCATOR names them, separated by commas; if that is
+	// empty too, 127.0.0.1:10053.
 	Locators []string
 	// DialTimeout bounds finding and connecting to one service: each locator and
 	// each endpoint gets its share of what is left. If zero, 5 s.

@@ -25,6 +25,8 @@
 //	Chunks[T]     a method that answers many times: a sequence to range over
 //	Service.Call  the channel itself, open in both directions: a Stream
 //
+// [Service.Ping] asks whether a service answers, without a method of its own.
+//
 // # Values
 //
 // Values travel as msgpack. Struct fields are named by the tags codec or json, or are
@@ -71,6 +73,14 @@
 //		fmt.Println(n) // 0, 1, 2
 //	}
 //
+// [InvokeEach] is Invoke for each item of a sequence, with so many calls under way at
+// a time. One goroutine does it all, and the calls leave together:
+//
+//	people := cocaine.Values(Person{Name: "Ann"}, Person{Name: "Bob"})
+//	for g, err := range cocaine.InvokeEach[Greeting](ctx, client.App("hello"), "greet", 256, people) {
+//		fmt.Println(g.Text, err) // in the order of the people
+//	}
+//
 // [App.Enqueue] is the conversation, in chunks of bytes, any number of them in
 // either direction. The caller has an [AppStream], the handler the other end of it:
 //
@@ -89,8 +99,8 @@
 // # Workers
 //
 // The other end is package github.com/cocaine/cocaine-go/worker: a program becomes
-// a worker by binding handlers to events. This one answers the three calls above,
-// each chunk of the last as it comes.
+// a worker by binding handlers to events. This one answers the calls above, each
+// chunk of the last as it comes.
 //
 //	func main() {
 //		w, err := worker.New(worker.Options{})
@@ -157,9 +167,11 @@
 //	ErrNotFound          the storage has no such key, for one
 //	ErrServiceNotFound   nobody serves the name; inside a *ResolveError
 //	ErrQueueFull         the app has too many requests waiting
+//	ErrPermission        the caller may not do this, or has not said who he is
 //	ErrNoMethod          the service has no such method; nothing was sent
 //	ErrNoMessage         the method does not take this message; nothing was sent
-//	ErrBadArgument       the argument has no form in msgpack; nothing was sent
+//	*VersionError        the service speaks another version; nothing was sent
+//	ErrBadArgument       an argument without a form in msgpack, a nil context; nothing was sent
 //	ErrBadAnswer         the answer has another shape than was asked for
 //	ErrTooLarge          a message is over Options.MaxFrame
 //	*ConnectError        no endpoint could be connected to; every attempt is in it
@@ -186,6 +198,20 @@
 //	ctx = cocaine.WithTrace(ctx, cocaine.NewTrace())
 //	apps, err := client.Node().List(ctx)
 //
+// # Tokens and TLS
+//
+// A runtime may ask who calls. Options.Token says it with every call, and one that
+// changes is a [TokenSource] of your own; workers have theirs from the runtime, without
+// a line. A refusal is [ErrPermission]. A runtime on another machine speaks TLS, for
+// which there is Options.Dial. Services are found as addresses in numbers: name the
+// host, unless its certificate is good for those.
+//
+//	client, err := cocaine.New(cocaine.Options{
+//		Locators: []string{"cocaine.example.org:10053"},
+//		Token:    cocaine.StaticToken("Bearer " + os.Getenv("COCAINE_TOKEN")),
+//		Dial:     (&tls.Dialer{Config: &tls.Config{ServerName: "cocaine.example.org"}}).DialContext,
+//	})
+//
 // # Typed clients
 //
 // The services of every runtime have clients with types: [Client.Node], [Client.App],
@@ -197,6 +223,19 @@
 //		err = client.Storage().Write(ctx, "pages", "front", blob, "public")
 //	}
 //
+// # Observing
+//
+// An [Observer] is told of every call when it is over: what was called, how long it
+// took, how it went. [LogCalls] is one that logs, [Client.Stats] counts without one, and
+// worker.Observe does the same for requests. docs/OBSERVABILITY.md feeds expvar,
+// Prometheus and OpenTelemetry.
+//
+//	client, err := cocaine.New(cocaine.Options{
+//		Observer: func(ctx context.Context, c *cocaine.CallInfo) {
+//			slog.DebugContext(ctx, "call", "method", c.Method, "took", c.Duration, "outcome", c.Outcome())
+//		},
+//	})
+//
 // # Logging
 //
 // A [LogHandler] is a slog.Handler over the logging service. Whoever logs neither
@@ -205,6 +244,9 @@
 //	handler := cocaine.NewLogHandler(client, cocaine.LogHandlerOptions{Source: "app/shop"})
 //	defer handler.Close(ctx)
 //	slog.New(handler).InfoContext(ctx, "order taken", "number", 17)
+//
+// With a context a record says which request it is about: [WithLogAttrs] adds to that,
+// and [NewContextHandler] does it for any other slog.Handler.
 //
 // # Testing
 //

@@ -20,6 +20,8 @@ import (
 //		Category, Code int
 //		Message        string
 //	}
+//	func (e *Error) Error() string        // MESSAGE [CATEGORY, CODE]
+//	func (e *Error) Is(target error) bool // of the same category and code
 //
 // Category and Code are the contract, Message is for people. errors.Is matches two
 // of them by category and code alone. docs/PROTOCOL.md, Errors, lists the codes.

@@ -2,9 +2,13 @@ package cocaine
 
 import "github.com/cocaine/cocaine-go/internal/codec"
 
-// Raw is one msgpack value that has not been decoded, a []byte. As an argument it is sent
-// as it is; as the type of a result it keeps the bytes. Its Decode method decodes
-// it later.
+// Raw is one msgpack value that has not been decoded:
+//
+//	type Raw []byte
+//	func (r Raw) Decode(v any) error // into v, a non-nil pointer
+//
+// As an argument it is sent as it is; as the type of a result it keeps the bytes, to be
+// decoded later. Encode makes one. An empty one stands for nil.
 type Raw = codec.Raw
 
 // Encode gives a value as msgpack.

@@ -16,6 +16,8 @@ import (
 //		High             uint64 // the upper half of an id of 128 bits, as a rule 0
 //		Verbose          bool   // lifts the threshold for everything logged on its behalf
 //	}
+//	func (t Trace) Traceparent() string // as W3C Trace Context has it, "" for no trace
+//	func (t Trace) Headers() []Header   // the three that it travels in
 //
 // Its Traceparent method and ParseTraceparent are the bridge to W3C Trace Context:
 // the lower 64 bits of the trace id there are ID here, the parent id is Span. The

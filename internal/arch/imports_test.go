@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"slices"
@@ -103,6 +104,24 @@ func TestImportLevels(t *testing.T) {
 					t.Errorf("%s imports %s: %s", from, to, f.why)
 				}
 			}
+		}
+	}
+}
+
+// TestEveryPackageIsOnThePage: docs/ARCHITECTURE.md names every package, by its path in
+// the module or in internal.
+func TestEveryPackageIsOnThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages(t) {
+		name, _ := local(p.ImportPath)
+		if name == "." || strings.HasPrefix(name, "examples/") {
+			continue
+		}
+		if short := strings.TrimPrefix(name, "internal/"); !bytes.Contains(page, []byte("`"+short+"`")) {
+			t.Errorf("docs/ARCHITECTURE.md does not name `%s`", short)
 		}
 	}
 }

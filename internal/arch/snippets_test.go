@@ -28,7 +28,7 @@ type snippet struct {
 
 // known are the packages that snippets use without importing them.
 var known = []string{
-	"bytes", "context", "errors", "fmt", "io", "log", "log/slog", "net/http", "os", "os/exec", "strings", "testing", "testing/synctest",
+	"bytes", "context", "crypto/tls", "errors", "fmt", "io", "log", "log/slog", "net/http", "os", "os/exec", "strings", "testing", "testing/synctest",
 	"time", module, module + "/worker", module + "/cocainetest",
 }
 
