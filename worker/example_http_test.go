@@ -11,7 +11,7 @@ import (
 	"github.com/cocaine/cocaine-go/worker"
 )
 
-// A web application behind the HTTP front. Nothing in it knows of Cocaine: the same
+// A web application behind an HTTP front. Nothing in it knows of Cocaine: the same
 // mux works with http.ListenAndServe. What calls it here is what the front does:
 // one packed chunk with the request; one with status and headers, then the body.
 func ExampleHTTP() {

@@ -16,8 +16,9 @@ import (
 //
 //	w.HandleStream("http", worker.HTTP(mux))
 //
-// The HTTP front sends the event a request and passes the response on to its
-// client. The http.Handler sees what it would see in an http.Server:
+// An HTTP front of the kind that the original has sends the event a request and
+// passes the response on to its client; the runtime itself has none yet. The
+// http.Handler sees what it would see in an http.Server:
 //
 //   - The request has the client's header, Host and body; URL is what is left of the
 //     path once the front has found the app. RemoteAddr is the address in X-Real-IP,

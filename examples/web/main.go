@@ -3,8 +3,9 @@
 //
 //	$ cocaine dev examples/web
 //
-// The HTTP front finds the app and its event in the request and hands the rest of it
-// to a worker. The contexts of the requests end when their clients go away, so the
+// An HTTP front, such as the proxies of the original, finds the app and its event in the
+// request and hands the rest of it to a worker; the runtime itself has no port for HTTP
+// yet. The contexts of the requests end when their clients go away, so the
 // endless stream ends with its reader.
 package main
 

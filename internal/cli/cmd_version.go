@@ -33,7 +33,7 @@ func (a *app) cmdVersion() *cobra.Command {
 		GroupID: "start",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			v := versionShape{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, []string{"v0.12"}}
+			v := versionShape{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, []string{"v0.12", "v0.11"}}
 			if a.asJSON() {
 				return a.printJSON(v)
 			}
