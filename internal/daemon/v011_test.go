@@ -195,7 +195,7 @@ func TestOldClientDrivesAllServices(t *testing.T) {
 			t.Errorf("echo of %d bytes: %d chunks, %v", len(text), len(chunks), failed)
 		}
 	}
-	if _, failed := app.call(0, "nosuch", ""); failed == nil || failed.code != 200 {
+	if _, failed := app.call(0, "nosuch", ""); failed == nil || failed.code != -100 {
 		t.Errorf("an event without a handler: %v", failed)
 	}
 	info, _ := app.one(1).(dict)
