@@ -9,6 +9,7 @@ type Batch struct {
 	touched   []*Session
 	full      []*Session // sessions over their buffer limit: the reader waits for them
 	staged    [stages]stage
+	scratch   []byte // for what is staged in a dialect
 	finishers []Finisher
 	now       time.Time
 	turn      *Turns // in which the reader serves methods now; nil when it does not

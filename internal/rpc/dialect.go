@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
@@ -27,6 +28,16 @@ type Dialect interface {
 	// Append adds to dst what a frame of this side is to the peer, which may be
 	// nothing. The arguments are whole msgpack arrays.
 	Append(dst []byte, channel, typ uint64, args, headers []byte) []byte
+}
+
+// A LastDialect is a Dialect that can say the last frames of a channel without the
+// session's lock, so that they can be staged (Session.StageLast).
+type LastDialect interface {
+	Dialect
+	// AppendLast is Append for a write and for the close behind it, after which it
+	// has nothing more to say on the channel. Any goroutine may call it, also while
+	// Append runs, but only one for a channel.
+	AppendLast(dst []byte, channel uint64, args, headers, closeHeaders []byte) []byte
 }
 
 // A Leaver is a Dialect whose peers do not stand a connection that is reset. A session
@@ -103,6 +114,7 @@ func (s *Session) recognise() (known bool, err error) {
 	}
 	s.mu.Lock()
 	s.dialect = d
+	s.lastDialect, _ = d.(LastDialect)
 	s.mu.Unlock()
 	s.recognised = true
 	return true, nil
@@ -142,18 +154,39 @@ func (s *Session) emit(channel, typ uint64, args, headers []byte) {
 		s.out.append(channel, typ, args, headers)
 		return
 	}
-	if args == nil {
-		args = emptyArray
+	args, headers = orEmpty(args), orEmpty(headers)
+	dst := s.out.open(foreignSize(args), s.scratch)
+	s.scratch = s.out.close(s.dialect.Append(dst, channel, typ, args, headers), s.scratch)
+}
+
+// emitLastForeign is emit for a write and the close behind it, of a session that
+// speaks a dialect. Called with mu held.
+func (s *Session) emitLastForeign(channel uint64, args, headers, closeHeaders []byte) {
+	if s.lastDialect == nil {
+		s.emit(channel, idl.Write, args, headers)
+		s.emit(channel, idl.Close, nil, closeHeaders)
+		return
 	}
-	if headers == nil {
-		headers = emptyArray
+	args = orEmpty(args)
+	dst := s.out.open(foreignSize(args), s.scratch)
+	s.scratch = s.out.close(s.lastDialect.AppendLast(dst, channel, args, orEmpty(headers), orEmpty(closeHeaders)), s.scratch)
+}
+
+// stageLastForeign is emitLastForeign into what a batch has staged for the session.
+func (s *Session) stageLastForeign(b *Batch, st *frames, channel uint64, args, headers, closeHeaders []byte) {
+	args = orEmpty(args)
+	dst := st.open(foreignSize(args), b.scratch)
+	b.scratch = st.close(s.lastDialect.AppendLast(dst, channel, args, orEmpty(headers), orEmpty(closeHeaders)), b.scratch)
+}
+
+// foreignSize is about what frames with these arguments take in a dialect. It does not
+// have to be right.
+func foreignSize(args []byte) int { return len(args) + 4*maxHead }
+
+// orEmpty is an array that a frame may have.
+func orEmpty(array []byte) []byte {
+	if array == nil {
+		return emptyArray
 	}
-	s.scratch = s.dialect.Append(s.scratch[:0], channel, typ, args, headers)
-	if len(s.scratch) > 0 {
-		s.out.begin(1)
-		s.out.put(s.scratch)
-	}
-	if cap(s.scratch) > largeChunk {
-		s.scratch = nil
-	}
+	return array
 }

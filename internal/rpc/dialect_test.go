@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,3 +205,57 @@ func (d *twoSided) Next(buf []byte) (int, []wire.Frame, error) {
 }
 
 func (d *twoSided) Append(dst []byte, _, _ uint64, _, _ []byte) []byte { return dst }
+
+// A lastEnvelope says the last frames of a channel in one envelope, and how often.
+type lastEnvelope struct {
+	envelope
+	said int
+}
+
+func (e *lastEnvelope) AppendLast(dst []byte, channel uint64, args, headers, closeHeaders []byte) []byte {
+	e.said++
+	f := wire.AppendFrame(nil, wire.Frame{Channel: channel, Type: idl.Write, Args: args, Headers: headers})
+	f = wire.AppendFrame(f, wire.Frame{Channel: channel, Type: idl.Close, Args: []byte{0x90}, Headers: closeHeaders})
+	return append(append(dst, byte(len(f))), f...)
+}
+
+// stager answers each request with a chunk and the last frames, staged.
+type stager struct{ last []byte }
+
+func (a *stager) Accept(_ *rpc.Batch, s *rpc.Session, channel uint64, _ *rpc.Frame) rpc.Receiver {
+	return recvFunc(func(b *rpc.Batch, _ *rpc.Frame) bool {
+		_ = s.Send(b, channel, idl.Write, []byte{0x91, 0xa1, 'a'}, nil)
+		s.StageLast(b, channel, a.last, nil, nil)
+		return true
+	})
+}
+
+// The last frames of a channel are staged in the peer's dialect if that can say them,
+// whatever their size, and come behind what was sent before.
+func TestStagedDialect(t *testing.T) {
+	for _, size := range []int{0, 1, 200} {
+		last := append([]byte{0x91, 0xd9, byte(size)}, make([]byte, size)...)
+		d := new(lastEnvelope)
+		var sent, staged, input []byte
+		twin := new(lastEnvelope)
+		for channel := uint64(1); channel <= 100; channel++ {
+			input = append(input, enveloped(frame(channel, idl.Write, "x"))[1:]...)
+			sent = twin.Append(sent, channel, idl.Write, []byte{0x91, 0xa1, 'a'}, []byte{0x90})
+			staged = twin.AppendLast(staged, channel, last, []byte{0x90}, []byte{0x90})
+		}
+		recognise := func([]byte) (rpc.Dialect, error) { return d, nil }
+		bubble(t, rpc.SessionOptions{Acceptor: &stager{last}, Recognise: recognise}, func(t *testing.T, p *rpctest.Peer) {
+			p.Write(input)
+			got := make([]byte, len(sent)+len(staged))
+			if _, err := io.ReadFull(p.Conn(), got); err != nil {
+				t.Fatal(err)
+			}
+			if want := append(sent, staged...); !bytes.Equal(got, want) {
+				t.Errorf("last chunk of %d bytes: got %q\nwant %q", size, got, want)
+			}
+			if d.said != 100 {
+				t.Errorf("%d channels ended in one step, want 100", d.said)
+			}
+		})
+	}
+}

@@ -68,6 +68,34 @@ func (q *frames) appendLast(channel uint64, args, headers, closeHeaders []byte) 
 	c.w = len(p)
 }
 
+// open gives memory to append to, for about n bytes: the end of the last chunk, if they
+// fit, else scratch. What was appended goes to close.
+func (q *frames) open(n int, scratch []byte) []byte {
+	if c := q.tail; c != nil && c.room() >= n {
+		return c.b[c.w:c.w]
+	}
+	return scratch[:0]
+}
+
+// close adds what was appended to the memory that open gave, which may be nothing. It
+// returns what to use as scratch the next time.
+func (q *frames) close(p, scratch []byte) []byte {
+	if len(p) == 0 {
+		return scratch
+	}
+	if c := q.tail; c != nil && c.room() >= len(p) && &p[0] == &c.b[c.w] {
+		c.w += len(p)
+		q.size += len(p)
+		return scratch
+	}
+	q.begin(1)
+	q.put(p)
+	if cap(p) > largeChunk {
+		return scratch
+	}
+	return p
+}
+
 // begin gives a chunk with room for n bytes, which are at most a small chunk.
 func (q *frames) begin(n int) *chunk {
 	if c := q.tail; c != nil && c.room() >= n {

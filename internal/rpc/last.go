@@ -159,8 +159,7 @@ func (s *Session) SendLast(b *Batch, channel uint64, args, headers, closeHeaders
 // Called with mu held.
 func (s *Session) emitLast(channel uint64, args, headers, closeHeaders []byte) {
 	if s.dialect != nil {
-		s.emit(channel, idl.Write, args, headers)
-		s.emit(channel, idl.Close, nil, closeHeaders)
+		s.emitLastForeign(channel, args, headers, closeHeaders)
 		return
 	}
 	s.out.appendLast(channel, args, headers, closeHeaders)
@@ -170,15 +169,20 @@ func (s *Session) emitLast(channel uint64, args, headers, closeHeaders []byte) {
 // anything on it any more. They go to the session with the batch, which costs
 // nothing for each of them. A session that has ended drops them.
 func (s *Session) StageLast(b *Batch, channel uint64, args, headers, closeHeaders []byte) {
-	if s.dialect != nil { // it is that of a channel that was opened before
+	foreign := s.dialect != nil // the dialect is that of a channel that was opened before
+	if foreign && s.lastDialect == nil {
 		_ = s.SendLast(b, channel, args, headers, closeHeaders)
 		return
 	}
-	if st := b.stage(s); st != nil {
+	st := b.stage(s)
+	switch {
+	case st == nil:
+		_ = s.SendLast(b, channel, args, headers, closeHeaders) // a session that has ended drops them
+	case foreign:
+		s.stageLastForeign(b, st, channel, args, headers, closeHeaders)
+	default:
 		st.appendLast(channel, args, headers, closeHeaders)
-		return
 	}
-	_ = s.SendLast(b, channel, args, headers, closeHeaders) // a session that has ended drops them
 }
 
 // OpenLast is Open for a channel whose first frame, one chunk and end leave together.

@@ -161,8 +161,9 @@ type Session struct {
 
 	leaveBy time.Time // when a session that ends slowly has to be gone
 
-	dialect Dialect // of the peer, nil for the ordinary one; set by the reader before it hands on anything
-	scratch []byte
+	dialect     Dialect     // of the peer, nil for the ordinary one; set by the reader before it hands on anything
+	lastDialect LastDialect // dialect if it is one, else nil
+	scratch     []byte
 
 	blocked   atomic.Bool  // the reader waits for a session that it feeds
 	gathering atomic.Bool  // somebody is going to flush what others send meanwhile

@@ -4,8 +4,12 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/engine/enginetest"
@@ -97,7 +101,9 @@ func recentClient(conn net.Conn, payload []byte) *rawClient {
 func (c *rawClient) run(tb testing.TB, n, parallel int) {
 	tb.Helper()
 	scanner := wire.NewScanner(wire.Limits{})
-	c.in = make([]byte, 256<<10)
+	if c.in == nil {
+		c.in = make([]byte, 256<<10)
+	}
 	started, ended, have := 0, 0, 0
 	c.out = c.out[:0]
 	for ended < n {
@@ -156,6 +162,52 @@ func BenchmarkEcho(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
 		})
 	}
+}
+
+// BenchmarkEchoRatio is how many calls clients of v0.11 make in the time in which
+// those of v0.12 make one, and with the processor time of one. Both take turns within
+// each iteration, so that what else the machine does falls on both.
+func BenchmarkEchoRatio(b *testing.B) {
+	for _, parallel := range []int{1, 16, 256} {
+		b.Run(strconv.Itoa(parallel), func(b *testing.B) {
+			payload := make([]byte, 128)
+			clients := [2]*rawClient{recentClient(startApp(b, false), payload), oldClient(startApp(b, true), payload)}
+			calls := 100 * max(parallel, 10)
+			for _, c := range clients {
+				c.run(b, 3*calls, parallel)
+			}
+			var ratios []float64
+			var busy [2]time.Duration
+			for b.Loop() {
+				var took [2]time.Duration
+				for i := range clients {
+					generation := (i + len(ratios)) % 2 // neither is always the first
+					began, used := time.Now(), processorTime(b)
+					clients[generation].run(b, calls, parallel)
+					took[generation] = time.Since(began)
+					busy[generation] += processorTime(b) - used
+				}
+				ratios = append(ratios, float64(took[0])/float64(took[1]))
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(0, "ns/op") // of both together: says nothing
+			b.ReportMetric(ratios[len(ratios)/2], "v0.11/v0.12-median")
+			b.ReportMetric(float64(busy[0])/float64(busy[1]), "v0.11/v0.12-processor")
+			n := float64(len(ratios) * calls)
+			b.ReportMetric(float64(busy[0])/n, "ns-cpu/v0.12-call")
+			b.ReportMetric(float64(busy[1])/n, "ns-cpu/v0.11-call")
+		})
+	}
+}
+
+// processorTime is what this process has used: clients, runtime and workers.
+func processorTime(tb testing.TB) time.Duration {
+	tb.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // Echo works end to end, for both generations.

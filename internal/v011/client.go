@@ -21,7 +21,8 @@
 // # Concurrency contract
 //
 // A ClientService is an rpc.Acceptor: it runs on the readers of many sessions at once,
-// and keeps no state of its own. What a dialect keeps is guarded by its mutex, a leaf.
+// and keeps no state of its own. What a dialect keeps of calls that are open is for its
+// session's reader to add, and for anybody to take; its mutex is a leaf.
 // All methods of Directory may be called from any goroutine.
 package v011
 

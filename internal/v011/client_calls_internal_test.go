@@ -2,6 +2,8 @@ package v011
 
 import (
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 )
 
@@ -16,45 +18,108 @@ func TestCalls(t *testing.T) {
 		if most := []int{3, 40, 3 * maxCalls}[min(last/10000, 2)]; len(want) < most && rng.IntN(3) > 0 {
 			last++
 			want[last] = rng.Uint64()
-			c.put(answer{channel: last, session: want[last]})
+			c.put(last, answer{session: want[last]})
 			continue
 		}
 		for channel, session := range want { // any
 			if a, ok := c.get(channel); !ok || a.session != session {
 				t.Fatalf("channel %d is %v, %v", channel, a, ok)
 			}
-			c.drop(channel)
+			if a, ok := c.take(channel); !ok || a.session != session {
+				t.Fatalf("channel %d is %v, %v", channel, a, ok)
+			}
 			delete(want, channel)
 			if _, ok := c.get(channel); ok {
 				t.Fatalf("channel %d is open after its end", channel)
 			}
+			if _, ok := c.take(channel); ok {
+				t.Fatalf("channel %d ends twice", channel)
+			}
 			break
 		}
-		if c.n != len(want) {
-			t.Fatalf("%d calls, want %d", c.n, len(want))
+		if c.open() != len(want) {
+			t.Fatalf("%d calls, want %d", c.open(), len(want))
 		}
 	}
-	if _, ok := c.get(0); ok {
-		t.Error("channel 0 is open")
+	for _, channel := range []uint64{0, held, last + 1} {
+		if _, ok := c.take(channel); ok {
+			t.Errorf("channel %d is open", channel)
+		}
+	}
+	if len(c.slots()) <= keptCalls {
+		t.Errorf("a window of %d for %d calls", len(c.slots()), len(want))
 	}
 	for channel := range want {
-		c.drop(channel)
+		c.take(channel)
 	}
-	if c.n != 0 || len(c.slots) > keptCalls || len(c.rest) != 0 {
-		t.Errorf("%d calls, %d slots and %d others are left", c.n, len(c.slots), len(c.rest))
+	if c.open() != 0 || len(c.rest) != 0 {
+		t.Errorf("%d calls and %d others are left", c.open(), len(c.rest))
+	}
+	for range maxCalls {
+		last++
+		c.put(last, answer{})
+		c.take(last)
+	}
+	if len(c.slots()) > keptCalls {
+		t.Errorf("a window of %d for one call", len(c.slots()))
 	}
 }
 
 // One call that never ends does not make the window grow.
 func TestLongCall(t *testing.T) {
 	var c calls
-	for channel := range uint64(100000) {
-		c.put(answer{channel: channel + 1})
-		if channel > 0 {
-			c.drop(channel + 1)
-		}
+	c.put(1, answer{session: 5})
+	for channel := uint64(2); channel < 100000; channel++ {
+		c.put(channel, answer{})
+		c.take(channel)
 	}
-	if len(c.slots) > minCalls {
-		t.Errorf("%d slots for one call", len(c.slots))
+	if len(c.slots()) > minCalls {
+		t.Errorf("%d slots for one call", len(c.slots()))
+	}
+	if a, ok := c.take(1); !ok || a.session != 5 {
+		t.Errorf("the long call is %v, %v", a, ok)
+	}
+}
+
+// Calls end on other goroutines than the one that makes them, while the window grows
+// and shrinks. Each is found, and ends once.
+func TestCallsTogether(t *testing.T) {
+	var c calls
+	var enders sync.WaitGroup
+	made := make(chan uint64, 3*keptCalls)
+	for range 4 {
+		enders.Go(func() {
+			var mine []uint64
+			end := func(most int) {
+				for ; len(mine) > most; mine = mine[1:] {
+					if a, ok := c.get(mine[0]); !ok || a.session != 2*mine[0] {
+						t.Errorf("channel %d is %v, %v", mine[0], a, ok)
+					}
+					if _, ok := c.take(mine[0]); !ok {
+						t.Errorf("channel %d has no end", mine[0])
+					}
+					if _, ok := c.take(mine[0]); ok {
+						t.Errorf("channel %d ends twice", mine[0])
+					}
+				}
+			}
+			for channel := range made {
+				mine = append(mine, channel)
+				if channel%977 == 0 {
+					slices.Reverse(mine)
+				}
+				end([]int{0, 30, keptCalls}[channel/5000%3])
+			}
+			end(0)
+		})
+	}
+	for channel := range uint64(60000) {
+		c.put(channel+1, answer{session: 2 * (channel + 1)})
+		made <- channel + 1
+	}
+	close(made)
+	enders.Wait()
+	if c.open() != 0 || len(c.rest) != 0 {
+		t.Errorf("%d calls and %d others are left", c.open(), len(c.rest))
 	}
 }

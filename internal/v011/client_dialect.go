@@ -2,7 +2,6 @@ package v011
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
@@ -35,15 +34,14 @@ type clientDialect struct {
 	last    uint64 // the number of the latest channel
 	whole   wholeRequest
 
-	mu   sync.Mutex
 	open calls
 
 	scratch []byte // for results that are written anew; guarded by the session
 }
 
 var (
-	_ rpc.Dialect = (*clientDialect)(nil)
-	_ rpc.Leaver  = (*clientDialect)(nil)
+	_ rpc.LastDialect = (*clientDialect)(nil)
+	_ rpc.Leaver      = (*clientDialect)(nil)
 )
 
 func newClientDialect(s *ClientService, l wire.Limits) *clientDialect {
@@ -71,9 +69,7 @@ func (d *clientDialect) Next(buf []byte) (int, []wire.Frame, error) {
 		return 0, nil, errNumber
 	}
 	d.last++
-	d.mu.Lock()
-	d.open.put(answer{channel: d.last, session: f.Type, method: d.service.method(f.Channel)})
-	d.mu.Unlock()
+	d.open.put(d.last, answer{session: f.Type, method: d.service.method(f.Channel)})
 	d.frame[0] = wire.Frame{Channel: d.last, Type: f.Channel, Args: f.Args}
 	return n, d.frame[:], nil
 }
@@ -82,28 +78,45 @@ func (d *clientDialect) Next(buf []byte) (int, []wire.Frame, error) {
 // nothing: a client is blocked for good by a message of a session that it does not
 // know. It implements rpc.Dialect.
 func (d *clientDialect) Append(dst []byte, channel, typ uint64, args, _ []byte) []byte {
-	stream := false
-	d.mu.Lock()
-	a, ok := d.open.get(channel)
-	if ok {
-		stream = a.method != nil && a.method.packing != packedValue
-		if !stream || typ != idl.Write {
-			d.open.drop(channel)
+	if typ == idl.Write { // idl.Value is the same
+		if a, ok := d.open.get(channel); !ok {
+			return dst
+		} else if a.streams() {
+			return d.appendChunk(dst, a, args)
 		}
 	}
-	d.mu.Unlock()
+	a, ok := d.open.take(channel)
 	switch {
 	case !ok:
 		return dst
 	case typ == idl.Error: // idl.StreamError is the same
 		dst = appendError(dst, a, args)
-	case stream && typ == idl.Write:
-		return d.appendChunk(dst, a, args)
 	case typ == idl.Value && len(args) > 1:
 		dst = d.appendChunk(dst, a, args)
 	}
-	return appendHead(dst, chokeMessage, a.session, 0)
+	return appendChoke(dst, a)
 }
+
+// AppendLast appends the last chunk of an answer and the choke. It implements
+// rpc.LastDialect.
+func (d *clientDialect) AppendLast(dst []byte, channel uint64, args, _, _ []byte) []byte {
+	a, ok := d.open.take(channel)
+	switch {
+	case !ok:
+		return dst
+	case a.raw():
+		dst = appendAppChunk(dst, a.session, args)
+	case a.streams() || len(args) > 1:
+		dst, _ = appendPacked(dst, a, args, nil) // whose scratch is not at hand without the lock
+	}
+	return appendChoke(dst, a)
+}
+
+// streams reports whether an answer may have several chunks.
+func (a *answer) streams() bool { return a.method != nil && a.method.packing != packedValue }
+
+// raw reports whether the chunks of an answer are those of an app.
+func (a *answer) raw() bool { return a.method != nil && a.method.packing == rawStream }
 
 // appendHead appends a message up to its arguments.
 func appendHead(dst []byte, typ byte, session uint64, nargs int) []byte {
@@ -111,22 +124,32 @@ func appendHead(dst []byte, typ byte, session uint64, nargs int) []byte {
 	return msgpack.AppendArray(dst, nargs)
 }
 
-// appendChunk appends a result: the argument if there is one, else the array of them.
+// appendChoke appends the end of a call.
+func appendChoke(dst []byte, a answer) []byte { return appendHead(dst, chokeMessage, a.session, 0) }
+
+// appendChunk appends a result. Called with the session's lock held.
 func (d *clientDialect) appendChunk(dst []byte, a answer, args []byte) []byte {
-	if a.method != nil && a.method.packing == rawStream {
+	if a.raw() {
 		return appendAppChunk(dst, a.session, args)
 	}
+	dst, d.scratch = appendPacked(dst, a, args, d.scratch)
+	if cap(d.scratch) > keptScratch {
+		d.scratch = nil
+	}
+	return dst
+}
+
+// appendPacked appends a result: the argument if there is one, else the array of them.
+// scratch is for those that are written anew; it is returned as it is then.
+func appendPacked(dst []byte, a answer, args, scratch []byte) (chunk, used []byte) {
 	if args[0] == 0x91 {
 		args = args[1:]
 	}
 	if a.method != nil && a.method.foreign {
-		d.scratch = appendOld(d.scratch[:0], args)
-		args = d.scratch
-		if cap(d.scratch) > keptScratch {
-			d.scratch = nil
-		}
+		scratch = appendOld(scratch[:0], args)
+		args = scratch
 	}
-	return msgpack.AppendBytes(appendHead(dst, chunkMessage, a.session, 1), args)
+	return msgpack.AppendBytes(appendHead(dst, chunkMessage, a.session, 1), args), scratch
 }
 
 // appendAppChunk appends a chunk of an app as it is, but for the tag of its string.
