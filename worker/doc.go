@@ -61,8 +61,9 @@
 //
 // [Middleware] is a function from Handler to Handler, around all of them with
 // [Worker.Use] or around one with the option [With]. [Recover] shows panics to it as
-// errors. [Limit] bounds how many handlers of an event run at once, [Timeout] how long
-// each may take, Options.Concurrency all of them together.
+// errors, [Observe] tells of each request when it is over. [Limit] bounds how many
+// handlers of an event run at once, [Timeout] how long each may take,
+// Options.Concurrency all of them together.
 //
 //	w.Use(func(next worker.Handler) worker.Handler {
 //		return worker.HandlerFunc(func(ctx context.Context, s *worker.Stream) error {

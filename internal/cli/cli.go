@@ -24,6 +24,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cocaine/cocaine-go/internal/config"
 	"github.com/cocaine/cocaine-go/internal/tlsconn"
@@ -88,6 +89,9 @@ func endSignals() []os.Signal {
 func Run(ctx context.Context, env Env) int {
 	a := &app{env: env, screen: newScreen(env)}
 	root := a.root()
+	if len(env.Args) > 0 && env.Args[0] == cobra.ShellCompRequestCmd {
+		unquoteUsage(root)
+	}
 	root.SetArgs(env.Args)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
@@ -128,6 +132,9 @@ name and called over streaming RPC.
 	f.StringVar(&a.tls.Cert, "tls-cert", "", "`file` of your own certificate")
 	f.StringVar(&a.tls.Key, "tls-key", "", "`file` of its key")
 	f.Var(&a.timeout, "timeout", "how long the command may take, such as 5s (default: no limit, 5s to connect)")
+	for _, text := range []string{"locator", "token", "tls-name", "timeout"} { // no names of files
+		_ = root.RegisterFlagCompletionFunc(text, cobra.NoFileCompletions)
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("cannot run %s: %w", cmd.CommandPath(), err), cmd.CommandPath()+" --help")
 	})
@@ -145,6 +152,17 @@ name and called over streaming RPC.
 	root.InitDefaultCompletionCmd()
 	wrapArgs(root)
 	return root
+}
+
+// unquoteUsage takes the marks off the help of flags by which it says what their values
+// are: shells show it as it is.
+func unquoteUsage(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		unquoteUsage(sub)
+	}
+	plain := func(f *pflag.Flag) { _, f.Usage = pflag.UnquoteUsage(f) }
+	c.Flags().VisitAll(plain)
+	c.PersistentFlags().VisitAll(plain)
 }
 
 // wrapArgs makes mistakes in the arguments usage errors.

@@ -49,7 +49,7 @@ cocaine config explain shows which.`,
 	fl.StringVar(&f.dir, "dir", "", "`directory` of everything that survives a restart (paths.state)")
 	fl.StringVar(&f.listen, "listen", "", "IP `address` to listen on (network.endpoint)")
 	fl.IntVar(&f.port, "locator-port", 0, "`port` of the locator (network.port)")
-	fl.BoolVar(&f.insecure, "insecure", false, "permit listening where other machines can reach it (network.insecure)")
+	fl.BoolVar(&f.insecure, "insecure", false, "permit listening where other machines can reach it without TLS and tokens (network.insecure)")
 	fl.StringArrayVar(&f.set, "set", nil, "any setting, as `key=value`; may be repeated")
 	fl.StringVar(&f.debug, "debug-addr", "", "loopback `address` for counters and profiles over HTTP (default $COCAINE_DEBUG_ADDR)")
 	return c
