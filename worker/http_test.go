@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -398,7 +399,15 @@ var conforming = []struct {
 		soon := time.Now().Add(time.Hour)
 		fmt.Fprint(w, c.SetReadDeadline(soon), c.SetWriteDeadline(soon), c.EnableFullDuplex(), c.SetReadDeadline(time.Time{}))
 	}},
-	{"timeout handler", get("/"), http.TimeoutHandler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), time.Millisecond, "too slow").ServeHTTP},
+	{"timeout handler", get("/"), http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		for { // who returns before the time-out has been answered may still be in time
+			if _, err := w.Write(nil); err == http.ErrHandlerTimeout {
+				return
+			}
+			runtime.Gosched()
+		}
+	}), time.Millisecond, "too slow").ServeHTTP},
 }
 
 // The same handlers do the same under net/http and behind a runtime.
