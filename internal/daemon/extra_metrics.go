@@ -2,32 +2,14 @@ package daemon
 
 import (
 	"context"
-	"net"
-	"sync/atomic"
-	"time"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/metrics"
-	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 func newMetrics(d *Daemon, name string, _ any) (extra, error) {
 	return extra{proto: idl.Metrics, a: metrics.Service(d.allMetrics, d.mux(name))}, nil
-}
-
-// counted is a listener that counts the connections it gives.
-type counted struct {
-	net.Listener
-	accepted atomic.Uint64
-}
-
-func (c *counted) Accept() (net.Conn, error) {
-	conn, err := c.Listener.Accept()
-	if err == nil {
-		c.accepted.Add(1)
-	}
-	return conn, err
 }
 
 // allMetrics are those of the runtime, of its services and of the apps that run, by the
@@ -37,38 +19,24 @@ func (d *Daemon) allMetrics(context.Context) ([]metrics.Metric, error) {
 	for name, v := range d.counters() {
 		all = append(all, metrics.NewGauge("runtime."+name, v))
 	}
-	for _, s := range append(d.apps.list(), d.services...) {
+	for _, s := range d.services {
 		all = append(all, s.metrics()...)
 	}
+	for _, s := range d.apps.list() {
+		all = append(all, s.metrics()...)
+		all = append(all, d.handshakeMetrics(s)...)
+	}
 	for _, app := range d.node.Names() {
-		report, err := d.node.Info(app, engine.InfoOverseer)
+		a, err := d.node.App(app)
 		if err != nil {
 			continue // stopped meanwhile
 		}
-		all = append(all, appMetrics(app, report)...)
+		all = append(all, appMetrics(app, a.Report(engine.InfoOverseer), a.Engine())...)
 	}
 	for i := range all {
 		all[i].Tags = map[string]string{"node": d.id}
 	}
 	return all, nil
-}
-
-// metrics are those that every service has, its clients of v0.11 included.
-func (s *service) metrics() []metrics.Metric {
-	accepted, sessions, u := s.ln.accepted.Load(), s.server.Sessions(), s.server.Usage()
-	if s.old.ln != nil {
-		old := s.old.server.Usage()
-		accepted += s.old.ln.accepted.Load()
-		sessions += s.old.server.Sessions()
-		u = rpc.Usage{Refused: u.Refused + old.Refused, Opened: u.Opened + old.Opened, Open: u.Open + old.Open}
-	}
-	return []metrics.Metric{
-		metrics.NewCounter(s.name+".connections.accepted", accepted),
-		metrics.NewCounter(s.name+".connections.rejected", u.Refused),
-		metrics.NewGauge(s.name+".connections.open", sessions),
-		metrics.NewMeter(s.name+".meter.summary", u.Opened, s.calls.Rates(u.Opened, time.Now())),
-		metrics.NewCounter(s.name+".load", u.Open),
-	}
 }
 
 // report reads the report of an app, in which whatever is not there is zero.
@@ -84,8 +52,8 @@ func (r report) count(key string) uint64 {
 	return n
 }
 
-// appMetrics are the metrics of an app.
-func appMetrics(app string, r report) []metrics.Metric {
+// appMetrics are the metrics of an app, which has an engine unless it is broken.
+func appMetrics(app string, r report, e *engine.Engine) []metrics.Metric {
 	requests, pool := r.table("requests"), r.table("pool")
 	accepted, rejected := requests.count("accepted"), requests.count("rejected")
 	var rates [3]float64
@@ -104,7 +72,10 @@ func appMetrics(app string, r report) []metrics.Metric {
 		metrics.NewMeter(app+".rate", accepted+rejected, rates),
 		metrics.NewGauge(app+".queue.depth", r.table("queue")["depth"]),
 		metrics.NewGauge(app+".queue.depth_average", r.table("queue")["depth_average"]),
-		metrics.NewTimer(app+".timings", accepted, rates, quantiles(r.table("timings"))),
+	}
+	if e != nil {
+		count, took := e.Timings()
+		all = append(all, metrics.NewTimer(app+".timings", count, rates, &took))
 	}
 	for uuid := range pool.table("slaves") {
 		w := pool.table("slaves").table(uuid)
@@ -113,16 +84,4 @@ func appMetrics(app string, r report) []metrics.Metric {
 			metrics.NewGauge(prefix+".load", w["load:total"]))
 	}
 	return all
-}
-
-// quantiles are the times in milliseconds that the metrics tell of.
-func quantiles(timings report) map[string]float64 {
-	out := make(map[string]float64)
-	for name, share := range map[string]string{"p50": "50.00%", "p75": "75.00%", "p90": "90.00%",
-		"p95": "95.00%", "p98": "98.00%", "p99": "99.00%"} {
-		if ms, ok := timings[share].(float64); ok {
-			out[name] = ms
-		}
-	}
-	return out
 }

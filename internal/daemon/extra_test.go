@@ -156,7 +156,7 @@ func TestMetrics(t *testing.T) {
 		"hello.connections.accepted", "hello.connections.rejected", "hello.meter.summary.count", "hello.load",
 		"hello.requests.accepted", "hello.requests.rejected", "hello.slaves.spawned", "hello.slaves.crashed", "hello.queue.depth_average",
 		"hello.rate.count", "hello.rate.m01rate", "hello.rate.m05rate", "hello.rate.m15rate",
-		"hello.timings.count", "hello.timings.m01rate", "hello.timings.p50", "hello.timings.p99"} {
+		"hello.timings.count", "hello.timings.m01rate", "hello.timings.p50", "hello.timings.p99", "hello.timings.mean", "hello.timings.stddev"} {
 		if m[name] == nil {
 			t.Errorf("there is no %s", name)
 		}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net"
 
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/v011"
@@ -12,7 +13,7 @@ import (
 type oldService struct {
 	service   *v011.ClientService
 	directory *v011.Directory
-	ln        *counted // nil for the locator
+	ln        net.Listener // nil for the locator
 	server    *rpc.Server
 	unlist    func() // nil while it is not listed
 }
@@ -23,11 +24,10 @@ func (d *Daemon) newOldService(name string, s *v011.ClientService, o rpc.Session
 	if name == locatorName {
 		return old, nil
 	}
-	ln, err := d.ports.listen(name + " of v0.11")
-	if err != nil {
+	var err error
+	if old.ln, err = d.ports.listen(name + " of v0.11"); err != nil {
 		return oldService{}, err
 	}
-	old.ln = &counted{Listener: ln}
 	o.Recognise = s.Recognise(o.Limits)
 	old.server = d.newServer(o)
 	return old, nil

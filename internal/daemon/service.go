@@ -14,7 +14,6 @@ import (
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/locator"
-	"github.com/cocaine/cocaine-go/internal/metrics"
 	"github.com/cocaine/cocaine-go/internal/node"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/v011"
@@ -25,14 +24,14 @@ import (
 type service struct {
 	name   string
 	proto  *idl.Protocol
-	ln     *counted
+	ln     net.Listener
 	server *rpc.Server
 	a      rpc.Acceptor
 	old    oldService
 	loc    *locator.Locator
 	log    *slog.Logger
 	wg     sync.WaitGroup
-	calls  metrics.Growth
+	rates  rates  // of its metrics
 	closed func() // called when it is, if not nil
 
 	mu  sync.Mutex
@@ -115,7 +114,7 @@ func (d *Daemon) newService(name string, p *idl.Protocol, a rpc.Acceptor, old *v
 	if err != nil {
 		return nil, err
 	}
-	s := &service{name: name, proto: p, ln: &counted{Listener: ln}, a: a, loc: d.locator, log: d.log}
+	s := &service{name: name, proto: p, ln: ln, a: a, loc: d.locator, log: d.log}
 	if s.old, err = d.newOldService(name, old, o); err != nil {
 		ln.Close()
 		return nil, err

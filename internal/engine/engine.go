@@ -13,6 +13,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 	"github.com/cocaine/cocaine-go/internal/v011"
 )
 
@@ -48,6 +49,10 @@ type Options struct {
 	Listen func(path string) (net.Listener, error)
 	// KillGrace is the time between SIGTERM and SIGKILL. If zero, 5 s.
 	KillGrace time.Duration
+	// Calls, if not nil, is told how long the calls of enqueue take, from their coming to
+	// the end of both halves, those that are refused included. The engines that serve one
+	// app one after the other share it. If nil, the engine has one of its own.
+	Calls *timing.Timer
 	// Session configures the workers' connections. Its Recognise is the engine's:
 	// workers of v0.11 and of v0.12 are told apart by what they say first.
 	Session rpc.SessionOptions
@@ -74,9 +79,11 @@ type Engine struct {
 	p     manifest.Profile
 	log   *slog.Logger
 	epoch time.Time
+	calls *timing.Timer
 	clog  int // bytes waiting to be sent that make a worker a bad choice
 
 	server *rpc.Server
+	stays  timing.Timer   // how long connections of workers last, from the handshake on
 	wg     sync.WaitGroup // supervisors, the timer loop, the listener
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -119,6 +126,9 @@ func New(o Options) *Engine {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Calls == nil {
+		o.Calls = new(timing.Timer)
+	}
 	if o.Session.Channels > 0 || o.Profile.Concurrency > 1<<16 {
 		// A worker carries as many requests as its profile says.
 		o.Session.Channels = max(o.Session.Channels, o.Profile.Concurrency+spareChannels)
@@ -129,7 +139,7 @@ func New(o Options) *Engine {
 	o.Session.Recognise = v011.RecogniseWorker(v011.WorkerOptions{Limits: o.Session.Limits,
 		Sessions: 2 * max(1<<17, o.Profile.Concurrency), Stats: o.Session.Stats})
 	e := &Engine{o: o, p: o.Profile, log: o.Log.With("app", o.App), epoch: time.Now(),
-		workers: make(map[string]*worker), ended: make(chan struct{})}
+		calls: o.Calls, workers: make(map[string]*worker), ended: make(chan struct{})}
 	if e.clog = o.Session.Buffer / 2; e.clog <= 0 {
 		e.clog = 2 << 20 // half of the session's default
 	}
@@ -200,6 +210,21 @@ func (e *Engine) Pending() int {
 	defer e.mu.Unlock()
 	return e.queue.n + e.load
 }
+
+// Timer tells how long the calls of enqueue take. It implements rpc.Timed.
+func (e *Engine) Timer() *timing.Timer { return e.calls }
+
+// Timings tell how long requests take from the moment that a worker has them to the end
+// of both halves: how many there were, and of the latest how long they took.
+func (e *Engine) Timings() (count uint64, h timing.Histogram) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stats.timed, e.stats.timings
+}
+
+// Handshakes are the connections and channels that workers have opened, and how long
+// the handshake's channel stays, which is as long as its worker does.
+func (e *Engine) Handshakes() (rpc.Usage, *timing.Timer) { return e.server.Usage(), &e.stays }
 
 // LastCrash is the latest worker that ended badly, nil if none did, and how many
 // in a row ended before they were ready.

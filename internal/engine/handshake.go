@@ -27,12 +27,14 @@ func (h *handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.
 	id := r.String()
 	if err := r.Err(); err != nil {
 		e.log.Warn("cannot shake hands with worker", "cause", err)
+		e.stays.Add(0)
 		s.Close()
 		return nil
 	}
 	w := e.shaken(b, s, channel, id)
 	if w == nil {
 		e.log.Warn("unknown worker hung up on", "worker", id)
+		e.stays.Add(0)
 		s.Close()
 		return nil
 	}

@@ -3,6 +3,8 @@ package engine
 import (
 	"math"
 	"time"
+
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // Flags of node.info.
@@ -17,14 +19,14 @@ const (
 // "requests", and "pid" in "slaves". Floats are rounded up as the original does.
 func (e *Engine) Info(flags int) map[string]any {
 	m, timings := e.snapshot(flags)
-	m["timings"] = timings.shares()
-	m["timings_reversed"] = timings.reversed()
+	m["timings"] = shares(&timings)
+	m["timings_reversed"] = reversed(&timings)
 	return m
 }
 
 // snapshot is what has to be looked at under the lock, which every request needs too:
 // the report without what follows from the timings.
-func (e *Engine) snapshot(flags int) (map[string]any, histogram) {
+func (e *Engine) snapshot(flags int) (map[string]any, timing.Histogram) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
@@ -78,21 +80,21 @@ func (e *Engine) oldestEvent(now instant) int64 {
 }
 
 // shares are the times in ms that shares of the requests did not exceed.
-func (h *histogram) shares() map[string]any {
+func shares(h *timing.Histogram) map[string]any {
 	m := make(map[string]any)
 	for name, q := range map[string]float64{"50.00%": .5, "75.00%": .75, "90.00%": .9, "95.00%": .95,
 		"98.00%": .98, "99.00%": .99, "99.95%": .9995} {
-		m[name] = roundUp(h.quantile(q), 3)
+		m[name] = roundUp(h.Quantile(q), 3)
 	}
 	return m
 }
 
 // reversed are the shares of the requests, in percent, that did not exceed times.
-func (h *histogram) reversed() map[string]any {
+func reversed(h *timing.Histogram) map[string]any {
 	m := make(map[string]any)
 	for name, ms := range map[string]int{"1ms": 1, "2ms": 2, "5ms": 5, "10ms": 10, "20ms": 20, "50ms": 50,
 		"100ms": 100, "500ms": 500, "1000ms": 1000} {
-		m[name] = roundUp(h.below(time.Duration(ms)*time.Millisecond), 2)
+		m[name] = roundUp(h.Below(time.Duration(ms)*time.Millisecond), 2)
 	}
 	return m
 }

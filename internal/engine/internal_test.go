@@ -243,36 +243,6 @@ func TestRejectedWhileQueued(t *testing.T) {
 	}
 }
 
-func TestHistogram(t *testing.T) {
-	var h histogram
-	if h.quantile(.5) != 0 || h.below(time.Second) != 0 {
-		t.Error("an empty histogram has values")
-	}
-	for us := time.Duration(0); us < 1<<22; us += 1 + us/3 {
-		i := bucketOf(us * time.Microsecond)
-		if ms := float64(us) / 1000; upper(i) < ms || upper(i) > ms*1.13+.0011 {
-			t.Errorf("%d us are in bucket %d, which ends at %v ms", us, i, upper(i))
-		}
-	}
-	for _, d := range []time.Duration{-time.Second, 0, math.MaxInt64} {
-		if i := bucketOf(d); i < 0 || i >= len(h.counts) {
-			t.Errorf("%v is in bucket %d", d, i)
-		}
-	}
-	for range 3 * fading {
-		h.add(time.Millisecond)
-	}
-	if h.total > fading || h.below(2*time.Millisecond) != 100 {
-		t.Errorf("total is %d, %v%% are below 2 ms", h.total, h.below(2*time.Millisecond))
-	}
-	for range fading {
-		h.add(time.Second)
-	}
-	if q := h.quantile(.9); q < 1000 {
-		t.Errorf("old values do not fade: 90%% take at most %v ms", q)
-	}
-}
-
 func TestMeter(t *testing.T) {
 	var m meter
 	m.init()

@@ -13,7 +13,7 @@ import (
 func (e *Engine) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
 	r, ok := e.Offer(b, s, channel, f)
 	if !ok {
-		return Refuse(b, s, channel, f, &rpc.Error{Category: idl.CategoryGeneric, Code: idl.GenericBrokenPipe, Message: "the application has been stopped"})
+		return e.refuse(b, s, channel, f, &rpc.Error{Category: idl.CategoryGeneric, Code: idl.GenericBrokenPipe, Message: "the application has been stopped"})
 	}
 	return r
 }
@@ -39,13 +39,13 @@ func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fram
 func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, chunk []byte) (r rpc.Receiver, ok bool) {
 	event, err := relay.DecodeEvent(f.Args)
 	if err != nil {
-		return Refuse(b, s, channel, f, rpc.AsError(err)), true
+		return e.refuse(b, s, channel, f, rpc.AsError(err)), true
 	}
 	invoke := relay.InvokeArgs(f.Args, event)
 	h := relay.Headers{Timeout: -1}
 	if len(f.Headers) > 0 {
 		if h, err = relay.ReadHeaders(f.Headers); err != nil {
-			return Refuse(b, s, channel, f, rpc.AsError(err)), true
+			return e.refuse(b, s, channel, f, rpc.AsError(err)), true
 		}
 	}
 	now := e.at(b.Now())
@@ -58,7 +58,7 @@ func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame
 	if err := e.admit(); err != nil {
 		e.stats.rejected++
 		e.rebalance(b)
-		return Refuse(b, s, channel, f, err), true
+		return e.refuse(b, s, channel, f, err), true
 	}
 	e.stats.accepted++
 	e.floor = max(e.floor, 1)
@@ -75,6 +75,12 @@ func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame
 		e.enqueue(b, q, now, invoke, chunk)
 	}
 	return (*fromClient)(q), true
+}
+
+// refuse answers a call that takes no time.
+func (e *Engine) refuse(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, err *rpc.Error) rpc.Receiver {
+	e.calls.Add(0)
+	return Refuse(b, s, channel, f, err)
 }
 
 // enqueue lets a request wait. Called with mu held.

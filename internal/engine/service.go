@@ -14,6 +14,7 @@ import (
 // front of several while one release replaces another.
 type Target interface {
 	rpc.Acceptor // enqueue
+	rpc.Timed
 	Info(flags int) map[string]any
 	Lease() Lease
 }

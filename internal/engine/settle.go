@@ -61,7 +61,8 @@ func (e *Engine) settleOne(b *rpc.Batch, r *request, now instant) {
 	if r.settled {
 		return // nobody settles a request whose halves are both closed, but a double one must not be reused
 	}
-	e.stats.timings.add(time.Duration(now - r.runStart))
+	e.stats.timed++
+	e.stats.timings.Add(time.Duration(now - r.runStart))
 	e.settle(b, r, now)
 	e.recycle(r)
 }
@@ -73,6 +74,7 @@ func (e *Engine) settle(b *rpc.Batch, r *request, now instant) {
 		return
 	}
 	r.settled = true
+	e.calls.Add(time.Duration(now - r.born))
 	e.timers.disarm(&r.deadline)
 	w := r.worker
 	if w == nil {

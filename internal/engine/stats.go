@@ -2,8 +2,9 @@ package engine
 
 import (
 	"math"
-	"math/bits"
 	"time"
+
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // stats are the counters of an engine. Guarded by Engine.mu.
@@ -13,7 +14,8 @@ type stats struct {
 	expired, timeouts  uint64
 	rate               meter
 	depth              average
-	timings            histogram
+	timings            timing.Histogram // from the worker's taking a request to the end of both halves
+	timed              uint64           // how many are in there, ever
 	epoch              time.Time
 }
 
@@ -95,71 +97,4 @@ func (a *average) read(now instant) float64 {
 		a.last = now
 	}
 	return a.value
-}
-
-// histogram counts durations in buckets of 1/8 of a power of two of microseconds.
-// Old values fade: every fading-th value halves everything.
-type histogram struct {
-	counts [8 * 40]uint32
-	total  uint64
-}
-
-const fading = 1 << 20
-
-func (h *histogram) add(d time.Duration) {
-	h.counts[bucketOf(d)]++
-	h.total++
-	if h.total >= fading {
-		h.total = 0
-		for i := range h.counts {
-			h.counts[i] /= 2
-			h.total += uint64(h.counts[i])
-		}
-	}
-}
-
-func bucketOf(d time.Duration) int {
-	us := uint64(max(0, d.Microseconds()))
-	if us < 8 {
-		return int(us)
-	}
-	exp := bits.Len64(us) - 4 // the top 4 bits are 1xxx
-	return min(8*(exp+1)+int(us>>exp)-8, 8*40-1)
-}
-
-// upper is the largest duration of a bucket, in milliseconds.
-func upper(i int) float64 {
-	if i < 8 {
-		return float64(i+1) / 1000
-	}
-	exp := i/8 - 1
-	return float64(uint64(i%8+8+1)<<exp) / 1000
-}
-
-// quantile is the duration in milliseconds that a share of the values does not
-// exceed.
-func (h *histogram) quantile(q float64) float64 {
-	if h.total == 0 {
-		return 0
-	}
-	rank := uint64(math.Ceil(q * float64(h.total)))
-	var seen uint64
-	for i, n := range h.counts {
-		if seen += uint64(n); seen >= rank {
-			return upper(i)
-		}
-	}
-	return upper(len(h.counts) - 1)
-}
-
-// below is the share of the values, in percent, that do not exceed a duration.
-func (h *histogram) below(d time.Duration) float64 {
-	if h.total == 0 {
-		return 0
-	}
-	var seen uint64
-	for i := 0; i <= bucketOf(d); i++ {
-		seen += uint64(h.counts[i])
-	}
-	return 100 * float64(seen) / float64(h.total)
 }

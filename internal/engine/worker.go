@@ -95,6 +95,7 @@ type worker struct {
 	born     instant
 	session  *rpc.Session // nil until the handshake
 	control  uint64       // the channel of the handshake
+	met      instant      // when that was
 	ready    bool         // it was active once
 	beat     instant      // the latest sign of life
 	load     int
@@ -261,6 +262,7 @@ func (e *Engine) shaken(b *rpc.Batch, s *rpc.Session, channel uint64, id string)
 	}
 	w.session, w.control = s, channel
 	w.beat = e.at(b.Now())
+	w.met = w.beat
 	e.timers.arm(&w.heartbeat, w.beat+instant(e.p.HeartbeatTimeout))
 	if w.state == handshaking {
 		e.activate(b, w)
@@ -375,6 +377,9 @@ func (e *Engine) bury(b *rpc.Batch, w *worker, why reason, crash bool, cause *rp
 	}
 	e.buckets.remove(w)
 	w.inflight, w.died, w.uptime = w.load, time.Now().UTC(), time.Duration(e.now()-w.born)
+	if w.session != nil {
+		e.stays.Add(time.Duration(e.now() - w.met))
+	}
 	e.enter(w, dead, noLimit)
 	e.timers.disarm(&w.heartbeat)
 	delete(e.workers, w.id)

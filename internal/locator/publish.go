@@ -5,16 +5,24 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // publisher serves the publish method. It works on the reader goroutine, since
 // it never blocks: a publication costs no goroutine however long it lives, and
 // a resolve that was sent after it finds it.
-type publisher struct{ l *Locator }
+type publisher struct {
+	l     *Locator
+	timer *timing.Timer
+}
+
+// Timer implements rpc.Timed.
+func (p publisher) Timer() *timing.Timer { return p.timer }
 
 // Accept registers an external service, which lives as long as the channel.
 func (p publisher) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
@@ -33,8 +41,9 @@ func (p publisher) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.F
 	}
 	p.l.log.Info("external service published", "service", service.Name, "endpoints", service.Endpoints, "peer", s.RemoteAddr())
 	_ = s.Send(b, channel, idl.Value, nil, trace.Append(nil)) // if the session ended, Lost follows
-	pub := &publication{r: r, session: s, channel: channel}
+	pub := &publication{r: r, session: s, channel: channel, began: b.Now(), timer: p.timer}
 	if !p.l.addChannel(pub) {
+		p.timer.Add(0)
 		return nil
 	}
 	return pub
@@ -43,6 +52,7 @@ func (p publisher) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.F
 // refuse answers with an error and is done with the channel: a client that was
 // told no has nothing to discard.
 func (p publisher) refuse(b *rpc.Batch, s *rpc.Session, channel uint64, trace rpc.Trace, e *rpc.Error) rpc.Receiver {
+	p.timer.Add(0)
 	_ = s.Send(b, channel, idl.Error, rpc.AppendError(nil, e), trace.Append(nil)) // it may be gone: nobody left to tell
 	return nil                                                                    // a discard that still comes is a late frame
 }
@@ -52,6 +62,8 @@ type publication struct {
 	r       *Registration
 	session *rpc.Session
 	channel uint64
+	began   time.Time
+	timer   *timing.Timer
 }
 
 // Receive takes the publisher's discard. Anything else is a mistake that costs
@@ -70,6 +82,7 @@ func (p *publication) Receive(b *rpc.Batch, f *rpc.Frame) (done bool) {
 func (p *publication) Lost(_ *rpc.Batch, err error) { p.withdraw(err.Error()) }
 
 func (p *publication) withdraw(why string) {
+	p.timer.Add(time.Since(p.began))
 	p.r.Remove()
 	p.r.l.removeChannel(p)
 	p.r.l.log.Info("external service unpublished", "service", p.r.name, "cause", why)

@@ -13,6 +13,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // extraHeader travels with every message of a connect stream.
@@ -30,7 +31,7 @@ func (l *Locator) Mux(o rpc.MuxOptions) *rpc.Mux {
 	m.Change("refresh", l.serveRefresh)
 	m.Stream("connect", l.serveConnect)
 	m.Stream("routing", l.serveRouting)
-	m.Raw("publish", publisher{l})
+	m.Raw("publish", publisher{l, new(timing.Timer)})
 	return m
 }
 

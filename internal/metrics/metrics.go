@@ -11,6 +11,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // Kind is what the query language calls the type of a metric.
@@ -52,13 +54,15 @@ func NewMeter(name string, count any, rates [3]float64) Metric {
 		"count": count, "m01rate": rates[0], "m05rate": rates[1], "m15rate": rates[2]}}
 }
 
-// NewTimer makes a timer of a meter and of times in milliseconds by quantile: "p50".
-func NewTimer(name string, count any, rates [3]float64, quantiles map[string]float64) Metric {
+// NewTimer makes a timer of a number of events, their rates, and of how long they took:
+// what that tells is in milliseconds.
+func NewTimer(name string, count any, rates [3]float64, took *timing.Histogram) Metric {
 	m := NewMeter(name, count, rates)
 	m.Kind = Timer
-	for q, ms := range quantiles {
-		m.Values[q] = ms
+	for q, share := range map[string]float64{"p50": .5, "p75": .75, "p90": .9, "p95": .95, "p98": .98, "p99": .99} {
+		m.Values[q] = took.Quantile(share)
 	}
+	m.Values["mean"], m.Values["stddev"] = took.Mean()
 	return m
 }
 

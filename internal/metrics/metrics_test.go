@@ -17,6 +17,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,12 +29,14 @@ type (
 
 // some are a metric of each kind.
 func some() []metrics.Metric {
+	var took timing.Histogram
+	took.Add(time.Millisecond) // which is between .960 and 1.024
 	tagged := metrics.NewCounter("app.requests.accepted", 7)
 	tagged.Tags = map[string]string{"app": "hello"}
 	return []metrics.Metric{tagged,
 		metrics.NewGauge("app.queue..depth", 1.5),
 		metrics.NewMeter("app.rate", 10, [3]float64{1, 2, 3}),
-		metrics.NewTimer("app.timings", 4, [3]float64{4, 5, 6}, map[string]float64{"p50": .5}),
+		metrics.NewTimer("app.timings", 4, [3]float64{4, 5, 6}, &took),
 		metrics.NewGauge("app.rate.m01rate", "collides"),
 	}
 }
@@ -46,7 +49,9 @@ func TestFetch(t *testing.T) {
 	p := play(t, func(context.Context) ([]metrics.Metric, error) { return some()[:4], nil })
 	flat := dict{"app.requests.accepted": 7, "app.queue..depth": 1.5,
 		"app.rate.count": 10, "app.rate.m01rate": 1.0, "app.rate.m05rate": 2.0, "app.rate.m15rate": 3.0,
-		"app.timings.count": 4, "app.timings.m01rate": 4.0, "app.timings.m05rate": 5.0, "app.timings.m15rate": 6.0, "app.timings.p50": .5}
+		"app.timings.count": 4, "app.timings.m01rate": 4.0, "app.timings.m05rate": 5.0, "app.timings.m15rate": 6.0,
+		"app.timings.p50": 1.024, "app.timings.p75": 1.024, "app.timings.p90": 1.024, "app.timings.p95": 1.024, "app.timings.p98": 1.024,
+		"app.timings.p99": 1.024, "app.timings.mean": .992, "app.timings.stddev": 0.0}
 	p.Send(1, idl.MetricsFetch)
 	p.Want(1, idl.Value, flat)
 	p.Send(2, idl.MetricsFetch, "plain")
@@ -55,8 +60,9 @@ func TestFetch(t *testing.T) {
 	p.Want(3, idl.Value, flat)
 	p.Send(4, idl.MetricsFetch, "json", nil, "surplus")
 	p.Want(4, idl.Value, dict{"app": dict{"requests": dict{"accepted": 7}, "queue": dict{"depth": 1.5},
-		"rate":    dict{"count": 10, "m01rate": 1.0, "m05rate": 2.0, "m15rate": 3.0},
-		"timings": dict{"count": 4, "m01rate": 4.0, "m05rate": 5.0, "m15rate": 6.0, "p50": .5}}})
+		"rate": dict{"count": 10, "m01rate": 1.0, "m05rate": 2.0, "m15rate": 3.0},
+		"timings": dict{"count": 4, "m01rate": 4.0, "m05rate": 5.0, "m15rate": 6.0,
+			"p50": 1.024, "p75": 1.024, "p90": 1.024, "p95": 1.024, "p98": 1.024, "p99": 1.024, "mean": .992, "stddev": 0.0}}})
 	p.Send(5, idl.MetricsFetch, "plain", dict{"eq": list{dict{"type": list{}}, dict{"const": list{"gauge"}}}})
 	p.Want(5, idl.Value, dict{"app.queue..depth": 1.5})
 	p.Send(6, idl.MetricsFetch, "json", dict{"eq": list{dict{"const": list{"a"}}, dict{"const": list{"b"}}}})

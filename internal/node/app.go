@@ -10,6 +10,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // State is where an app is in its life, by the words of the original.
@@ -44,6 +45,7 @@ type App struct {
 	leases  engine.Leases                 // before current's lock
 	code    codeUse
 	front   front
+	calls   timing.Timer                                                                   // of enqueue, of all releases
 	reports [engine.InfoOverseer | engine.InfoManifest | engine.InfoProfile + 1]rpc.Shared // what info answers, by flags
 
 	// Owned by whoever has the turn.

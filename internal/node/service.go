@@ -8,6 +8,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 var _ engine.Target = (*App)(nil)
@@ -18,6 +19,7 @@ func (a *App) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame)
 	for {
 		e := a.current.Load()
 		if e == nil {
+			a.calls.Add(0)
 			return engine.Refuse(b, s, channel, f, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is %s", a.name, a.State()))
 		}
 		if r, ok := e.Offer(b, s, channel, f); ok {
@@ -44,6 +46,13 @@ func (a *App) Info(flags int) map[string]any {
 	}
 	return map[string]any{"state": string(a.State())}
 }
+
+// Timer tells how long the calls of enqueue take, by whichever way they came and
+// whichever release served them. It implements rpc.Timed.
+func (a *App) Timer() *timing.Timer { return &a.calls }
+
+// Engine is the engine that serves the app now, nil if none does.
+func (a *App) Engine() *engine.Engine { return a.current.Load() }
 
 // Lease opens a control channel. What is said on it holds for every release that
 // serves the app while it is open.

@@ -165,7 +165,7 @@ func (a *App) newEngine(rel *release) (*engine.Engine, error) {
 		App:   a.name, Release: strconv.Itoa(rel.number), Manifest: *rel.manifest,
 		Profile: *rel.profile, ProfileName: rel.profileName, Dir: rel.dir,
 		Endpoint: endpoint, Locator: a.n.o.Locator, Isolate: iso, Output: a.output(rel),
-		Crashed: a.n.crashed, Changed: a.wake, Listen: a.n.o.Listen, Session: a.n.o.Session, Log: a.n.log,
+		Crashed: a.n.crashed, Changed: a.wake, Listen: a.n.o.Listen, Calls: &a.calls, Session: a.n.o.Session, Log: a.n.log,
 	}), nil
 }
 

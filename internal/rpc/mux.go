@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"runtime/debug"
@@ -15,6 +16,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/timing"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
@@ -51,6 +53,13 @@ type (
 	// its half, the stream is closed for it (close, or value []); an error is sent.
 	StreamFunc func(ctx context.Context, c *Call, s *Stream) error
 )
+
+// Timed is an Acceptor that knows how long its channels live, as whoever binds it to a
+// raw method cannot.
+type Timed interface {
+	// Timer is told of each channel when it ends.
+	Timer() *timing.Timer
+}
 
 // MuxOptions configure a Mux.
 type MuxOptions struct {
@@ -94,6 +103,16 @@ type method struct {
 	raw    Acceptor
 	whole  CallAcceptor // raw, if it is one
 	change bool         // goes on without its client
+
+	timer *timing.Timer // of its channels, from the first frame to the end; nil of a raw method that is not Timed
+}
+
+// ended notes the end of a call: before its last message, so that a client that asks
+// finds the calls that have been answered.
+func (e *method) ended(c *Call) {
+	if e.timer != nil {
+		e.timer.Add(time.Since(c.Arrived))
+	}
 }
 
 // spawned reports whether the method runs in a goroutine of its own.
@@ -129,7 +148,7 @@ func NewMux(p *idl.Protocol, o MuxOptions) *Mux {
 		m.turns = semaphore.NewWeighted(int64(o.Calls))
 	}
 	for i := range p.Messages {
-		e := &method{msg: &p.Messages[i]}
+		e := &method{msg: &p.Messages[i], timer: new(timing.Timer)}
 		m.methods[e.msg.ID] = e
 		if e.msg.ID < lowMethods {
 			m.low[e.msg.ID] = e
@@ -179,11 +198,30 @@ func (m *Mux) Stream(name string, f StreamFunc) {
 	e.stream = f
 }
 
-// Raw binds a method to an Acceptor, which gets its first frame as it is.
+// Raw binds a method to an Acceptor, which gets its first frame as it is. How long its
+// channels live is known if it is Timed.
 func (m *Mux) Raw(name string, a Acceptor) {
 	e := m.bind(name, raw)
 	e.raw = a
 	e.whole, _ = a.(CallAcceptor)
+	e.timer = nil
+	if t, ok := a.(Timed); ok {
+		e.timer = t.Timer()
+	}
+}
+
+// Timers are those of the methods, by name: how long their channels have lived, those
+// of calls that were refused included. A name may come twice, as that of a method and
+// of a control message.
+func (m *Mux) Timers() iter.Seq2[string, *timing.Timer] {
+	return func(yield func(string, *timing.Timer) bool) {
+		for i := range m.proto.Messages {
+			msg := &m.proto.Messages[i]
+			if e := m.methods[msg.ID]; e.timer != nil && !yield(msg.Name, e.timer) {
+				return
+			}
+		}
+	}
 }
 
 // bind panics on a method the protocol does not have: a mistake of the program.
@@ -240,6 +278,7 @@ func (m *Mux) Accept(b *Batch, s *Session, ch uint64, f *Frame) Receiver {
 		if err := m.guardMute(e, c); err != nil {
 			m.complain(c, err)
 		}
+		e.ended(c)
 	case stream:
 		if s.streams.Load() >= int64(s.opts.Streams) {
 			return m.refuse(b, s, ch, c, Errorf(idl.CategoryDispatch, idl.DispatchNoDispatch, "%v", ErrTooManyChannels))
@@ -335,6 +374,7 @@ func (c *Call) readFrame() (err error) {
 // refuse answers a call that is not going to run. What the client may still send
 // on the channel is swallowed.
 func (m *Mux) refuse(b *Batch, s *Session, ch uint64, c *Call, err error) Receiver {
+	m.method(c.Method.ID).ended(c)
 	if msg := named(c.Method.Reply.Node, "error"); msg != nil {
 		_ = s.Send(b, ch, msg.ID, AppendError(nil, AsError(err)), c.echo) // the session may be over: then nobody is left to tell
 	} else {
@@ -348,6 +388,7 @@ func (m *Mux) inline(b *Batch, s *Session, ch uint64, e *method, c *Call) {
 	if err == nil && len(result) > s.opts.Limits.MaxFrame {
 		err = tooLarge(e)
 	}
+	e.ended(c)
 	if err != nil {
 		_ = s.Send(b, ch, idl.Error, AppendError(nil, AsError(err)), c.echo)
 		return
@@ -382,7 +423,7 @@ func (m *Mux) spawn(b *Batch, s *Session, ch uint64, e *method, c *Call) Receive
 	}
 	s.wg.Go(func() {
 		defer s.leave(e.kind, st, large)
-		defer st.abort() // does nothing unless the method ended its goroutine
+		defer m.abort(e, c, st) // does nothing unless the method ended its goroutine
 		ctx := ctx
 		if e.change {
 			last, end := outlast(ctx, changeTime)
@@ -393,6 +434,7 @@ func (m *Mux) spawn(b *Batch, s *Session, ch uint64, e *method, c *Call) Receive
 			err := m.turns.Acquire(ctx, 1)
 			s.Resume()
 			if err != nil {
+				e.ended(c)
 				st.finish(context.Cause(ctx))
 				return
 			}
@@ -478,8 +520,9 @@ func (s *Session) leave(k methodKind, st *Stream, large int) {
 }
 
 // abort answers in place of a method that ended its goroutine (runtime.Goexit).
-func (st *Stream) abort() {
+func (m *Mux) abort(e *method, c *Call, st *Stream) {
 	if !st.finished {
+		e.ended(c)
 		st.finish(Errorf(idl.CategoryDispatch, idl.DispatchUncaught, "method ended without an answer"))
 	}
 }
@@ -487,7 +530,9 @@ func (st *Stream) abort() {
 // serve runs the method and sees that the channel gets its end.
 func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
 	if e.kind == stream {
-		st.finish(m.guardStream(ctx, e, c, st))
+		err := m.guardStream(ctx, e, c, st)
+		e.ended(c)
+		st.finish(err)
 		return
 	}
 	result, err := m.once(ctx, e, c)
@@ -495,12 +540,14 @@ func (m *Mux) serve(ctx context.Context, e *method, c *Call, st *Stream) {
 		err = tooLarge(e)
 	}
 	if err != nil {
+		e.ended(c)
 		st.finish(err)
 		return
 	}
 	st.s.opts.Memory.add(len(result))
 	defer st.s.opts.Memory.add(-len(result))
 	st.s.awaitTurn(ctx)
+	e.ended(c)
 	_ = st.sendNow(nil, idl.Value, result, st.echo) // fails only when the session is over or the channel was ended with an error
 	st.finished = true
 }
@@ -585,7 +632,7 @@ func (m *Mux) control(b *Batch, s *Session, ch uint64, f *Frame, e *method) Rece
 		s.Violation(b, ch, Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "%s has no method %d", m.proto.Name, f.Type))
 		return nil
 	}
-	c := &Call{Method: e.msg, Args: f.Args, Headers: f.Headers, Peer: s.conn.RemoteAddr()}
+	c := &Call{Method: e.msg, Args: f.Args, Headers: f.Headers, Peer: s.conn.RemoteAddr(), Arrived: b.Now()}
 	err := c.readFrame()
 	switch {
 	case err != nil:
@@ -600,6 +647,7 @@ func (m *Mux) control(b *Batch, s *Session, ch uint64, f *Frame, e *method) Rece
 		s.noteViolation(ch, AsError(err))
 		return m.refuse(b, s, ch, c, err)
 	}
+	e.ended(c)
 	_ = s.Send(b, ch, idl.Value, nil, c.echo)
 	return nil
 }

@@ -30,6 +30,7 @@ type Server struct {
 	mu        sync.Mutex
 	sessions  map[*Session]struct{}
 	listeners map[net.Listener]struct{}
+	accepted  uint64 // connections, those that were refused included
 	opened    uint64 // channels of the sessions that have ended
 	refused   uint64 // connections
 	stopping  bool
@@ -157,6 +158,7 @@ func (s *Server) isStopping() bool {
 func (s *Server) start(ctx context.Context, conn net.Conn, o SessionOptions) {
 	ses := NewSession(conn, o)
 	s.mu.Lock()
+	s.accepted++
 	if s.stopping || len(s.sessions) >= s.opts.MaxSessions {
 		s.refused++
 		s.mu.Unlock()
@@ -198,9 +200,11 @@ func (s *Server) Sessions() int {
 
 // Usage is what clients have made of a server.
 type Usage struct {
-	Refused uint64 // connections that were closed at once, being too many
-	Opened  uint64 // channels that clients have opened, ever
-	Open    int    // channels that are open: whose client may still send, or whose method runs
+	Accepted uint64 // connections, those that were refused included
+	Refused  uint64 // connections that were closed at once, being too many
+	Opened   uint64 // channels that clients have opened, ever
+	Sessions int    // connections that are open
+	Open     int    // channels that are open: whose client may still send, or whose method runs
 }
 
 // Usage adds up the server's sessions: nothing is kept for it on the way of a request
@@ -209,7 +213,7 @@ type Usage struct {
 func (s *Server) Usage() Usage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := Usage{Refused: s.refused, Opened: s.opened}
+	u := Usage{Accepted: s.accepted, Sessions: len(s.sessions), Refused: s.refused, Opened: s.opened}
 	for ses := range s.sessions {
 		u.Opened += ses.counts.Load()
 		u.Open += max(ses.table.len(), int(ses.streams.Load()+ses.calls.Load()))

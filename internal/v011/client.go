@@ -27,11 +27,13 @@
 package v011
 
 import (
+	"iter"
 	"math"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
@@ -72,6 +74,15 @@ func (s *ClientService) method(id uint64) *clientMethod {
 		}
 	}
 	return nil
+}
+
+// Timers are those of the methods that are served here, by their names in v0.11. Those
+// that a service of v0.12 serves are in its own.
+func (s *ClientService) Timers() iter.Seq2[string, *timing.Timer] {
+	if m, ok := s.target.(*rpc.Mux); ok {
+		return m.Timers()
+	}
+	return func(func(string, *timing.Timer) bool) {}
 }
 
 // Accept takes a call of a v0.11 client. It implements rpc.Acceptor.
