@@ -7,12 +7,16 @@ import (
 	"testing"
 )
 
-// A call of a v0.11 client costs no allocation. (The race detector allocates, hence
+// A call costs no allocation if the client, the worker or both are of v0.11. (The race detector allocates, hence
 // the build tag.)
 func TestEchoAllocatesNothing(t *testing.T) {
 	const calls = 20000
-	for _, parallel := range []int{1, 64} {
-		c := oldClient(startApp(t, true), make([]byte, 128))
+	for _, tt := range []struct {
+		who      generations
+		parallel int
+	}{{oldClients, 1}, {oldClients, 64}, {oldWorkers, 64}, {oldOnly, 64}} {
+		parallel := tt.parallel
+		c := newClient(t, tt.who, make([]byte, 128))
 		c.run(t, calls, parallel)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -20,7 +24,7 @@ func TestEchoAllocatesNothing(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		// The collector empties the pools of chunks now and then.
 		if n := float64(after.Mallocs-before.Mallocs) / calls; n > 0.01 {
-			t.Errorf("%.4f allocations for each of %d calls at a time", n, parallel)
+			t.Errorf("%+v: %.4f allocations for each of %d calls at a time", tt.who, n, parallel)
 		}
 	}
 }

@@ -2,10 +2,10 @@ package v011_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -14,6 +14,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/engine/enginetest"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -21,15 +22,28 @@ import (
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
-// startApp brings up an app of one echo worker and serves it to clients of a
-// generation.
-func startApp(tb testing.TB, old bool) net.Conn {
+// generations are those of the client and of the worker.
+type generations struct{ oldClient, oldWorker bool }
+
+var (
+	recentOnly = generations{}
+	oldClients = generations{oldClient: true}
+	oldWorkers = generations{oldWorker: true}
+	oldOnly    = generations{oldClient: true, oldWorker: true}
+)
+
+// startApp brings up an app of one echo worker and serves it to clients.
+func startApp(tb testing.TB, g generations) net.Conn {
 	tb.Helper()
 	p, err := manifest.ParseProfile("p", map[string]any{"pool-limit": 1, "pool-min": 1, "concurrency": 10000, "queue-limit": 10000})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: enginetest.Echo{}})
+	isolated := isolate.Isolate(enginetest.Echo{})
+	if g.oldWorker {
+		isolated = oldEcho{}
+	}
+	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: isolated})
 	if err := e.Start(); err != nil {
 		tb.Fatal(err)
 	}
@@ -44,7 +58,7 @@ func startApp(tb testing.TB, old bool) net.Conn {
 	face := v011.App(mux, func() (map[string]any, error) { return e.Info(engine.InfoOverseer), nil }, rpc.MuxOptions{})
 	o := rpc.SessionOptions{Recognise: face.RecogniseOnService(wire.Limits{})}
 	a := v011.Either(face, mux)
-	if old {
+	if g.oldClient {
 		o.Recognise, a = face.Recognise(wire.Limits{}), face
 	}
 	server := rpc.NewServer(rpc.ServerOptions{Session: o})
@@ -75,6 +89,15 @@ type rawClient struct {
 	last    func(f wire.Frame) bool // the end of an answer
 	id      uint64
 	out, in []byte
+}
+
+// newClient is a client of an app that startApp has brought up.
+func newClient(tb testing.TB, g generations, payload []byte) *rawClient {
+	tb.Helper()
+	if g.oldClient {
+		return oldClient(startApp(tb, g), payload)
+	}
+	return recentClient(startApp(tb, g), payload)
 }
 
 func oldClient(conn net.Conn, payload []byte) *rawClient {
@@ -143,18 +166,14 @@ func BenchmarkEcho(b *testing.B) {
 	for _, bb := range []struct {
 		name     string
 		parallel int
-		old      bool
+		who      generations
 	}{
-		{"v0.12 alone", 1, false}, {"v0.11 alone", 1, true},
-		{"v0.12 16", 16, false}, {"v0.11 16", 16, true},
-		{"v0.12 256", 256, false}, {"v0.11 256", 256, true},
+		{"v0.12 alone", 1, recentOnly}, {"v0.11 alone", 1, oldClients},
+		{"v0.12 16", 16, recentOnly}, {"v0.11 16", 16, oldClients},
+		{"v0.12 256", 256, recentOnly}, {"v0.11 256", 256, oldClients},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			conn := startApp(b, bb.old)
-			c := recentClient(conn, payload)
-			if bb.old {
-				c = oldClient(conn, payload)
-			}
+			c := newClient(b, bb.who, payload)
 			c.run(b, 5000, bb.parallel)
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -164,40 +183,51 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-// BenchmarkEchoRatio is how many calls clients of v0.11 make in the time in which
-// those of v0.12 make one, and with the processor time of one. Both take turns within
-// each iteration, so that what else the machine does falls on both.
+// BenchmarkEchoRatio is how many calls are made, if clients, workers or both are of
+// v0.11, in the time in which one is made between those of v0.12, and with the processor
+// time of one. Both kinds take turns within each iteration, so that what else the
+// machine does falls on both.
 func BenchmarkEchoRatio(b *testing.B) {
-	for _, parallel := range []int{1, 16, 256} {
-		b.Run(strconv.Itoa(parallel), func(b *testing.B) {
-			payload := make([]byte, 128)
-			clients := [2]*rawClient{recentClient(startApp(b, false), payload), oldClient(startApp(b, true), payload)}
-			calls := 100 * max(parallel, 10)
-			for _, c := range clients {
-				c.run(b, 3*calls, parallel)
-			}
-			var ratios []float64
-			var busy [2]time.Duration
-			for b.Loop() {
-				var took [2]time.Duration
-				for i := range clients {
-					generation := (i + len(ratios)) % 2 // neither is always the first
-					began, used := time.Now(), processorTime(b)
-					clients[generation].run(b, calls, parallel)
-					took[generation] = time.Since(began)
-					busy[generation] += processorTime(b) - used
-				}
-				ratios = append(ratios, float64(took[0])/float64(took[1]))
-			}
-			slices.Sort(ratios)
-			b.ReportMetric(0, "ns/op") // of both together: says nothing
-			b.ReportMetric(ratios[len(ratios)/2], "v0.11/v0.12-median")
-			b.ReportMetric(float64(busy[0])/float64(busy[1]), "v0.11/v0.12-processor")
-			n := float64(len(ratios) * calls)
-			b.ReportMetric(float64(busy[0])/n, "ns-cpu/v0.12-call")
-			b.ReportMetric(float64(busy[1])/n, "ns-cpu/v0.11-call")
-		})
+	for _, old := range []struct {
+		name string
+		who  generations
+	}{{"clients", oldClients}, {"workers", oldWorkers}, {"both", oldOnly}} {
+		for _, parallel := range []int{1, 16, 256} {
+			b.Run(fmt.Sprintf("%s/%d", old.name, parallel), func(b *testing.B) {
+				compare(b, [2]generations{recentOnly, old.who}, parallel)
+			})
+		}
 	}
+}
+
+// compare reports how the second compares with the first.
+func compare(b *testing.B, who [2]generations, parallel int) {
+	calls := 100 * max(parallel, 10)
+	var clients [2]*rawClient
+	for i := range clients {
+		clients[i] = newClient(b, who[i], make([]byte, 128))
+		clients[i].run(b, 3*calls, parallel)
+	}
+	var ratios []float64
+	var busy [2]time.Duration
+	for b.Loop() {
+		var took [2]time.Duration
+		for i := range clients {
+			i = (i + len(ratios)) % 2 // neither is always the first
+			began, used := time.Now(), processorTime(b)
+			clients[i].run(b, calls, parallel)
+			took[i] = time.Since(began)
+			busy[i] += processorTime(b) - used
+		}
+		ratios = append(ratios, float64(took[0])/float64(took[1]))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(0, "ns/op") // of both together: says nothing
+	b.ReportMetric(ratios[len(ratios)/2], "v0.11/v0.12-median")
+	b.ReportMetric(float64(busy[0])/float64(busy[1]), "v0.11/v0.12-processor")
+	n := float64(len(ratios) * calls)
+	b.ReportMetric(float64(busy[0])/n, "ns-cpu/v0.12-call")
+	b.ReportMetric(float64(busy[1])/n, "ns-cpu/v0.11-call")
 }
 
 // processorTime is what this process has used: clients, runtime and workers.
@@ -212,12 +242,7 @@ func processorTime(tb testing.TB) time.Duration {
 
 // Echo works end to end, for both generations.
 func TestEcho(t *testing.T) {
-	for _, old := range []bool{false, true} {
-		conn := startApp(t, old)
-		c := recentClient(conn, []byte("x"))
-		if old {
-			c = oldClient(conn, []byte("x"))
-		}
-		c.run(t, 1000, 64)
+	for _, who := range []generations{recentOnly, oldClients, oldWorkers, oldOnly} {
+		newClient(t, who, []byte("x")).run(t, 1000, 64)
 	}
 }
