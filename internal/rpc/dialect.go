@@ -136,6 +136,9 @@ func (s *Session) drainForeign() bool {
 		}
 		s.r += n
 		s.frames += uint64(len(frames))
+		if isLastTwo(frames) && s.dispatchLast(frames[0]) {
+			frames = nil
+		}
 		for _, f := range frames {
 			if !s.dispatch(f) {
 				return false
@@ -146,6 +149,12 @@ func (s *Session) drainForeign() bool {
 		}
 	}
 	return true
+}
+
+// isLastTwo reports whether frames are a write and the close behind it.
+func isLastTwo(frames []wire.Frame) bool {
+	return len(frames) == 2 && frames[0].Channel == frames[1].Channel && frames[0].Type == idl.Write && frames[1].Type == idl.Close &&
+		len(frames[0].Headers) <= 1 && len(frames[1].Headers) <= 1
 }
 
 // emit appends a frame in the language of the peer. Called with mu held.

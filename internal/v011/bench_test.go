@@ -12,9 +12,7 @@ import (
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
-	"github.com/cocaine/cocaine-go/internal/engine/enginetest"
 	"github.com/cocaine/cocaine-go/internal/idl"
-	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -39,11 +37,7 @@ func startApp(tb testing.TB, g generations) net.Conn {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	isolated := isolate.Isolate(enginetest.Echo{})
-	if g.oldWorker {
-		isolated = oldEcho{}
-	}
-	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: isolated})
+	e := engine.New(engine.Options{App: "echo", Profile: *p, Endpoint: filepath.Join(tb.TempDir(), "s"), Isolate: rawEcho{g.oldWorker}})
 	if err := e.Start(); err != nil {
 		tb.Fatal(err)
 	}

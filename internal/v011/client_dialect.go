@@ -24,6 +24,12 @@ const leaveTime = 3 * time.Second
 // keptScratch is the largest buffer that a dialect keeps.
 const keptScratch = 64 << 10
 
+// answer is what is known of a call that has been answered in part at most.
+type answer struct {
+	session uint64 // the client's number
+	method  *clientMethod
+}
+
 // clientDialect is the language of one v0.11 client.
 type clientDialect struct {
 	service *ClientService
@@ -34,7 +40,7 @@ type clientDialect struct {
 	last    uint64 // the number of the latest channel
 	whole   wholeRequest
 
-	open calls
+	open window[answer] // calls that have no choke yet, by channel; put is the reader's
 
 	scratch []byte // for results that are written anew; guarded by the session
 }

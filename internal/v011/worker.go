@@ -2,7 +2,6 @@ package v011
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
@@ -62,12 +61,12 @@ type workerDialect struct {
 	greeted bool
 	ahead   bool // the engine's answer to it is still to come
 
-	mu   sync.Mutex       // a leaf
-	last uint64           // the latest session
-	open map[uint64]sides // of sessions that are not closed in both directions
+	last uint64 // the latest session; likewise
+
+	open window[sides] // sessions that are not closed in both directions; put is done under the session's lock
 }
 
-var _ rpc.Dialect = (*workerDialect)(nil)
+var _ rpc.LastDialect = (*workerDialect)(nil)
 
 var emptyArgs = []byte{0x90}
 
@@ -82,8 +81,11 @@ func (d *workerDialect) Next(buf []byte) (n int, frames []wire.Frame, err error)
 		typ, session = session, typ
 	}
 	switch {
-	case typ >= workerChunk && typ <= workerChoke:
-		return n, d.answer(session, typ, f.Args), nil
+	case typ == workerChunk:
+		end := d.chokeBehind(buf[:n], buf[n:])
+		return n + end, d.chunk(session, f.Args, end > 0), nil
+	case typ == workerError || typ == workerChoke:
+		return n, d.end(session, typ, f.Args), nil
 	case typ == workerHeartbeat && d.uuid != nil:
 		frames, err = d.heartbeat()
 		return n, frames, err
@@ -117,9 +119,7 @@ func (d *workerDialect) one(channel, typ uint64, args []byte) []wire.Frame {
 
 // heartbeat hands on a heartbeat, the first one with the handshake before it.
 func (d *workerDialect) heartbeat() ([]wire.Frame, error) {
-	d.mu.Lock()
-	n := len(d.open)
-	d.mu.Unlock()
+	n := d.open.len()
 	if n > d.most {
 		return nil, fmt.Errorf("cannot go on with v0.11 worker: %d sessions have no end", n)
 	}
@@ -134,34 +134,70 @@ func (d *workerDialect) heartbeat() ([]wire.Frame, error) {
 	return d.frames[:2], nil
 }
 
-// answer hands on what a worker says on a session.
-func (d *workerDialect) answer(session, typ uint64, args []byte) []wire.Frame {
-	d.mu.Lock()
-	known := d.open[session]&fromWorker != 0
-	if known && typ != workerChunk {
-		d.shut(session, fromWorker)
+// chunk hands on a chunk of a session, and with last the choke behind it.
+func (d *workerDialect) chunk(session uint64, args []byte, last bool) []wire.Frame {
+	known := false
+	d.open.change(session, func(open *sides) (keep bool) {
+		known = *open&fromWorker != 0
+		if last {
+			*open &^= fromWorker
+		}
+		return *open != 0
+	})
+	if !known {
+		d.stats.LateFrames.Add(1)
+		if last {
+			d.stats.LateFrames.Add(1)
+		}
+		return nil
 	}
-	d.mu.Unlock()
-	switch {
-	case !known:
+	frames := d.one(session+1, idl.Write, args)
+	if last {
+		d.frames[1] = wire.Frame{Channel: session + 1, Type: idl.Close, Args: emptyArgs}
+		frames = d.frames[:2]
+	}
+	return frames
+}
+
+// end hands on the end of what a worker says on a session.
+func (d *workerDialect) end(session, typ uint64, args []byte) []wire.Frame {
+	if d.shut(session, fromWorker)&fromWorker == 0 {
 		d.stats.LateFrames.Add(1) // mostly the choke behind an error
 		return nil
-	case typ == workerChunk:
-		return d.one(session+1, idl.Write, args)
-	case typ == workerChoke:
+	}
+	if typ == workerChoke {
 		return d.one(session+1, idl.Close, emptyArgs)
 	}
 	d.args = rpc.AppendError(d.args[:0], fromWorkerError(args))
 	return d.one(session+1, idl.StreamError, d.args)
 }
 
-// shut closes one direction of a session. Called with mu held.
-func (d *workerDialect) shut(session uint64, side sides) {
-	if left := d.open[session] &^ side; left != 0 {
-		d.open[session] = left
-		return
+// chokeBehind returns the size of the message at the start of next if it is the choke
+// of the session of a chunk, else 0. Both are compared as bytes, in the encoding and
+// the order that nearly all workers use: the others' chokes come by themselves.
+func (d *workerDialect) chokeBehind(chunk, next []byte) int {
+	if d.swapped || chunk[0] != 0x93 || chunk[1] != workerChunk {
+		return 0
 	}
-	delete(d.open, session)
+	k := 3
+	if tag := chunk[2]; tag >= 0xcc && tag <= 0xcf {
+		k += 1 << (tag - 0xcc)
+	}
+	if len(next) <= k || next[0] != 0x93 || next[1] != workerChoke || string(next[2:k]) != string(chunk[2:k]) || next[k] != 0x90 {
+		return 0
+	}
+	return k + 1
+}
+
+// shut closes one direction of a session, and tells which were open; none if there is
+// no such session.
+func (d *workerDialect) shut(session uint64, side sides) (was sides) {
+	d.open.change(session, func(open *sides) (keep bool) {
+		was = *open
+		*open &^= side
+		return *open != 0
+	})
+	return was
 }
 
 // Append implements rpc.Dialect.
@@ -178,29 +214,50 @@ func (d *workerDialect) Append(dst []byte, channel, typ uint64, args, _ []byte) 
 
 // appendSession appends what is said on a session.
 func (d *workerDialect) appendSession(dst []byte, session, typ uint64, args []byte) []byte {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if session > d.last {
 		if typ != idl.WorkerInvoke {
 			return dst
 		}
 		d.last = session
-		d.open[session] = toWorker | fromWorker
+		d.open.put(session, toWorker|fromWorker)
 		return appendRaw(d.appendHead(dst, workerInvoke, session), args)
 	}
-	open := d.open[session]
-	if open&toWorker == 0 {
+	if typ == idl.Write {
+		open, _ := d.open.get(session)
+		return d.appendChunk(dst, session, open, args)
+	}
+	was := d.shut(session, toWorker)
+	if was&toWorker == 0 {
 		return dst
 	}
-	switch {
-	case typ == idl.Write && open&fromWorker == 0:
-		return dst // a handler that has failed early may not have been entered: a chunk for it would end its worker
-	case typ == idl.Write:
-		return appendRaw(d.appendHead(dst, workerChunk, session), args)
-	case typ == idl.StreamError && open&fromWorker != 0:
+	if typ == idl.StreamError && was&fromWorker != 0 {
 		dst = appendWorkerError(d.appendHead(dst, workerError, session), args)
 	}
-	d.shut(session, toWorker)
+	return d.appendChoke(dst, session)
+}
+
+// AppendLast appends the last chunk for a worker and the choke. It implements
+// rpc.LastDialect.
+func (d *workerDialect) AppendLast(dst []byte, channel uint64, args, _, _ []byte) []byte {
+	session := channel - 1
+	was := d.shut(session, toWorker)
+	if was&toWorker == 0 {
+		return dst
+	}
+	return d.appendChoke(d.appendChunk(dst, session, was, args), session)
+}
+
+// appendChunk appends a chunk for a worker if both directions of its session are open:
+// a handler that has failed early may not have been entered, and a chunk for it would
+// end its worker.
+func (d *workerDialect) appendChunk(dst []byte, session uint64, open sides, args []byte) []byte {
+	if open != toWorker|fromWorker {
+		return dst
+	}
+	return appendRaw(d.appendHead(dst, workerChunk, session), args)
+}
+
+func (d *workerDialect) appendChoke(dst []byte, session uint64) []byte {
 	return append(d.appendHead(dst, workerChoke, session), emptyArgs...)
 }
 
@@ -245,6 +302,9 @@ func (d *workerDialect) appendHead(dst []byte, typ, session uint64) []byte {
 // appendRaw appends arguments that are one raw, in the form that v0.11 reads: it knows
 // neither the strings nor the binaries that msgpack has got since.
 func appendRaw(dst, args []byte) []byte {
+	if isOldChunk(args) {
+		return append(dst, args...)
+	}
 	r := msgpack.NewReader(args)
 	r.Array()
 	return msgpack.AppendBytes(msgpack.AppendArray(dst, 1), r.Bytes())

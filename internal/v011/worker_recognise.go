@@ -38,7 +38,7 @@ func RecogniseWorker(o WorkerOptions) func(buf []byte) (rpc.Dialect, error) {
 		if err != nil || !old {
 			return nil, err
 		}
-		return &workerDialect{stats: o.Stats, most: o.Sessions, scanner: wire.NewScanner(o.Limits), open: make(map[uint64]sides)}, nil
+		return &workerDialect{stats: o.Stats, most: o.Sessions, scanner: wire.NewScanner(o.Limits)}, nil
 	}
 }
 

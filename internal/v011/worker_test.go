@@ -284,3 +284,75 @@ func checkSaid(t *testing.T, out []byte) {
 		}
 	}
 }
+
+// A chunk and the choke behind it are handed on together, if both are there.
+func TestWorkerLastTwo(t *testing.T) {
+	var stats rpc.Stats
+	d := newWorker(t, v011.WorkerOptions{Stats: &stats})
+	const sessions = 300
+	for channel := uint64(2); channel < 2+sessions; channel++ {
+		d.Append(nil, channel, idl.WorkerInvoke, []byte("\x91\xa1e"), []byte{0x90})
+	}
+	for _, tt := range []struct {
+		session int
+		input   string
+		frames  int
+		read    int // of the input
+	}{
+		{1, "\x93\x04\x01\x91\xa1x\x93\x06\x01\x90", 2, 10},
+		{2, "\x93\x04\x02\x91\xa1x\x93\x06\x02", 1, 6},              // not there yet
+		{3, "\x93\x04\x03\x91\xa1x\x93\x06\x04\x90", 1, 6},          // another's
+		{5, "\x93\x04\x05\x91\xa1x\x93\x04\x05\x91\xa1y", 1, 6},     // another chunk
+		{6, "\x93\x04\x06\x91\xa1x\x93\x06\xcc\x06\x90", 1, 6},      // in another encoding
+		{7, "\x93\x04\xcc\x07\x91\xa1x\x93\x06\xcc\x07\x90", 2, 12}, // both in the same
+		{200, "\x93\x04\xcc\xc8\x91\xa1x\x93\x06\xcc\xc8\x90", 2, 12},
+		{256, "\x93\x04\xcd\x01\x00\x91\xa1x\x93\x06\xcd\x01\x00\x90", 2, 14},
+		{8, "\x93\x04\x08\x91\xa1x\x93\x06\x08\x91\x01", 1, 6}, // with an argument
+	} {
+		n, frames, err := d.Next([]byte(tt.input))
+		if err != nil || n != tt.read || len(frames) != tt.frames {
+			t.Errorf("session %d: %d bytes, %d frames, %v; want %d and %d", tt.session, n, len(frames), err, tt.read, tt.frames)
+			continue
+		}
+		for i, f := range frames {
+			if typ := []uint64{idl.Write, idl.Close}[i]; f.Channel != uint64(tt.session+1) || f.Type != typ {
+				t.Errorf("session %d: frame %d is %v", tt.session, i, f)
+			}
+		}
+	}
+	late := stats.LateFrames.Load()
+	if frames, err := feed(d, "\x93\x04\x01\x91\xa1x\x93\x06\x01\x90"); len(frames) > 0 || err != nil {
+		t.Errorf("after its end: %v, %v", frames, err)
+	}
+	if n := stats.LateFrames.Load() - late; n != 2 {
+		t.Errorf("%d late messages, want 2", n)
+	}
+}
+
+// The last chunk for a worker and the choke, in one step, are what they are in two.
+func TestWorkerAppendLast(t *testing.T) {
+	d := newWorker(t, v011.WorkerOptions{}).(rpc.LastDialect)
+	last := func(channel uint64) string {
+		return string(d.AppendLast([]byte("-"), channel, []byte("\x91\xc4\x01x"), []byte{0x90}, []byte{0x90}))
+	}
+	invoke := func(channel uint64) {
+		d.Append(nil, channel, idl.WorkerInvoke, []byte("\x91\xa1e"), []byte{0x90})
+	}
+	for channel := uint64(2); channel < 5; channel++ {
+		invoke(channel)
+	}
+	if _, err := feed(d, "\x93\x05\x02\x92\x01\xa1x"); err != nil { // session 2 fails
+		t.Fatal(err)
+	}
+	for channel, want := range []string{0: "-", 1: "-", 2: "-\x93\x04\x01\x91\xa1x\x93\x06\x01\x90", 3: "-\x93\x06\x02\x90", 9: "-"} {
+		if want == "" {
+			continue
+		}
+		if got := last(uint64(channel)); got != want {
+			t.Errorf("channel %d: %q, want %q", channel, got, want)
+		}
+		if got := last(uint64(channel)); got != "-" {
+			t.Errorf("channel %d ends again: %q", channel, got)
+		}
+	}
+}

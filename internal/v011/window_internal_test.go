@@ -9,13 +9,13 @@ import (
 
 // The calls of a connection are found until they end, whatever the order of their
 // ends.
-func TestCalls(t *testing.T) {
+func TestWindow(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var c calls
+	var c window[answer]
 	want := make(map[uint64]uint64)
 	var last uint64
 	for range 60000 {
-		if most := []int{3, 40, 3 * maxCalls}[min(last/10000, 2)]; len(want) < most && rng.IntN(3) > 0 {
+		if most := []int{3, 40, 3 * maxSlots}[min(last/10000, 2)]; len(want) < most && rng.IntN(3) > 0 {
 			last++
 			want[last] = rng.Uint64()
 			c.put(last, answer{session: want[last]})
@@ -37,8 +37,8 @@ func TestCalls(t *testing.T) {
 			}
 			break
 		}
-		if c.open() != len(want) {
-			t.Fatalf("%d calls, want %d", c.open(), len(want))
+		if c.len() != len(want) {
+			t.Fatalf("%d calls, want %d", c.len(), len(want))
 		}
 	}
 	for _, channel := range []uint64{0, held, last + 1} {
@@ -46,35 +46,35 @@ func TestCalls(t *testing.T) {
 			t.Errorf("channel %d is open", channel)
 		}
 	}
-	if len(c.slots()) <= keptCalls {
-		t.Errorf("a window of %d for %d calls", len(c.slots()), len(want))
+	if len(c.current()) <= keptSlots {
+		t.Errorf("a window of %d for %d calls", len(c.current()), len(want))
 	}
 	for channel := range want {
 		c.take(channel)
 	}
-	if c.open() != 0 || len(c.rest) != 0 {
-		t.Errorf("%d calls and %d others are left", c.open(), len(c.rest))
+	if c.len() != 0 || len(c.rest) != 0 {
+		t.Errorf("%d calls and %d others are left", c.len(), len(c.rest))
 	}
-	for range maxCalls {
+	for range maxSlots {
 		last++
 		c.put(last, answer{})
 		c.take(last)
 	}
-	if len(c.slots()) > keptCalls {
-		t.Errorf("a window of %d for one call", len(c.slots()))
+	if len(c.current()) > keptSlots {
+		t.Errorf("a window of %d for one call", len(c.current()))
 	}
 }
 
 // One call that never ends does not make the window grow.
 func TestLongCall(t *testing.T) {
-	var c calls
+	var c window[answer]
 	c.put(1, answer{session: 5})
 	for channel := uint64(2); channel < 100000; channel++ {
 		c.put(channel, answer{})
 		c.take(channel)
 	}
-	if len(c.slots()) > minCalls {
-		t.Errorf("%d slots for one call", len(c.slots()))
+	if len(c.current()) > minSlots {
+		t.Errorf("%d slots for one call", len(c.current()))
 	}
 	if a, ok := c.take(1); !ok || a.session != 5 {
 		t.Errorf("the long call is %v, %v", a, ok)
@@ -83,10 +83,10 @@ func TestLongCall(t *testing.T) {
 
 // Calls end on other goroutines than the one that makes them, while the window grows
 // and shrinks. Each is found, and ends once.
-func TestCallsTogether(t *testing.T) {
-	var c calls
+func TestWindowTogether(t *testing.T) {
+	var c window[answer]
 	var enders sync.WaitGroup
-	made := make(chan uint64, 3*keptCalls)
+	made := make(chan uint64, 3*keptSlots)
 	for range 4 {
 		enders.Go(func() {
 			var mine []uint64
@@ -108,7 +108,7 @@ func TestCallsTogether(t *testing.T) {
 				if channel%977 == 0 {
 					slices.Reverse(mine)
 				}
-				end([]int{0, 30, keptCalls}[channel/5000%3])
+				end([]int{0, 30, keptSlots}[channel/5000%3])
 			}
 			end(0)
 		})
@@ -119,7 +119,7 @@ func TestCallsTogether(t *testing.T) {
 	}
 	close(made)
 	enders.Wait()
-	if c.open() != 0 || len(c.rest) != 0 {
-		t.Errorf("%d calls and %d others are left", c.open(), len(c.rest))
+	if c.len() != 0 || len(c.rest) != 0 {
+		t.Errorf("%d calls and %d others are left", c.len(), len(c.rest))
 	}
 }
