@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -695,5 +696,38 @@ func TestOutput(t *testing.T) {
 		if !strings.Contains(log.String(), `line="cannot load library"`) {
 			t.Errorf("log is\n%s", log.String())
 		}
+	})
+}
+
+// Nodes that share a runlist lose none of each other's changes.
+func TestSharedRunlist(t *testing.T) {
+	virtual(t, func(r *rig) {
+		other := r.node(nil)
+		r.store.before(func(op, collection, _ string) error {
+			for i := 0; i < 1000 && op == "write" && collection == "runlists"; i++ {
+				runtime.Gosched() // between its reading and its writing, the other may do either
+			}
+			return nil
+		})
+		var want []string
+		var started []func() error
+		for i := range 20 {
+			name := fmt.Sprintf("app%02d", i)
+			want = append(want, name+"="+name)
+			r.put(name, "echo", nil)
+			n := r.Node
+			if i%2 == 1 {
+				n = other
+			}
+			wait, _ := background(func() error { return n.Start(context.Background(), name, name) })
+			started = append(started, wait)
+		}
+		for _, wait := range started {
+			r.must(wait())
+		}
+		if got := r.runlist(); got != strings.Join(want, " ") {
+			t.Errorf("runlist is %q", got)
+		}
+		r.must(other.Stop(context.Background()))
 	})
 }

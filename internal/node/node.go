@@ -25,6 +25,9 @@ import (
 type Storage interface {
 	Read(ctx context.Context, collection, key string) ([]byte, error)
 	Write(ctx context.Context, collection, key string, value []byte, tags []string) error
+	// Amend is read, change and write with no other write in between; see package
+	// storage.
+	Amend(ctx context.Context, collection, key string, tags []string, change func(old []byte) ([]byte, error)) error
 	Remove(ctx context.Context, collection, key string) error
 	Find(ctx context.Context, collection string, tags []string) ([]string, error)
 }
@@ -370,7 +373,8 @@ func (n *Node) forget(ctx context.Context, name string) error {
 const editing = 30 * time.Second
 
 // edit rewrites the runlist if change says so. One edit at a time; the table of
-// apps is not locked meanwhile.
+// apps is not locked meanwhile. Nodes that share their state may edit one runlist:
+// change is called again if another one was faster.
 func (n *Node) edit(ctx context.Context, change func(manifest.Runlist) bool) error {
 	if n.o.Runlist == "" {
 		return nil
@@ -383,19 +387,21 @@ func (n *Node) edit(ctx context.Context, change func(manifest.Runlist) bool) err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	list, err := n.runlist(ctx)
+	err := n.o.Storage.Amend(ctx, "runlists", n.o.Runlist, []string{"runlist"}, func(old []byte) ([]byte, error) {
+		list := manifest.Runlist{}
+		if old != nil {
+			var err error
+			if list, err = manifest.DecodeRunlist(n.o.Runlist, old); err != nil {
+				return nil, err
+			}
+		}
+		if !change(list) {
+			return nil, nil
+		}
+		return list.Encode()
+	})
 	if err != nil {
-		return err
-	}
-	if !change(list) {
-		return nil
-	}
-	record, err := list.Encode()
-	if err != nil {
-		return fmt.Errorf("cannot encode runlist %q: %w", n.o.Runlist, err)
-	}
-	if err := n.o.Storage.Write(ctx, "runlists", n.o.Runlist, record, []string{"runlist"}); err != nil {
-		return fmt.Errorf("cannot write runlist %q: %w", n.o.Runlist, err)
+		return fmt.Errorf("cannot change runlist %q: %w", n.o.Runlist, err)
 	}
 	return nil
 }

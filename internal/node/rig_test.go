@@ -223,6 +223,19 @@ func (s *store) Write(ctx context.Context, collection, key string, value []byte,
 	return s.Memory.Write(ctx, collection, key, value, tags)
 }
 
+func (s *store) Amend(ctx context.Context, collection, key string, tags []string, change func(old []byte) ([]byte, error)) error {
+	if err := s.ask("read", collection, key); err != nil {
+		return err
+	}
+	return s.Memory.Amend(ctx, collection, key, tags, func(old []byte) ([]byte, error) {
+		value, err := change(old)
+		if err == nil && value != nil {
+			err = s.ask("write", collection, key)
+		}
+		return value, err
+	})
+}
+
 // publisher serves apps on listeners in memory and keeps the names.
 type publisher struct {
 	mu     sync.Mutex
