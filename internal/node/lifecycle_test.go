@@ -701,7 +701,8 @@ func TestOutput(t *testing.T) {
 
 // Nodes that share a runlist lose none of each other's changes.
 func TestSharedRunlist(t *testing.T) {
-	virtual(t, func(r *rig) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
 		other := r.node(nil)
 		r.store.before(func(op, collection, _ string) error {
 			for i := 0; i < 1000 && op == "write" && collection == "runlists"; i++ {
@@ -710,7 +711,7 @@ func TestSharedRunlist(t *testing.T) {
 			return nil
 		})
 		var want []string
-		var started []func() error
+		var starts sync.WaitGroup
 		for i := range 20 {
 			name := fmt.Sprintf("app%02d", i)
 			want = append(want, name+"="+name)
@@ -719,12 +720,13 @@ func TestSharedRunlist(t *testing.T) {
 			if i%2 == 1 {
 				n = other
 			}
-			wait, _ := background(func() error { return n.Start(context.Background(), name, name) })
-			started = append(started, wait)
+			starts.Go(func() {
+				if err := n.Start(context.Background(), name, name); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		for _, wait := range started {
-			r.must(wait())
-		}
+		starts.Wait()
 		if got := r.runlist(); got != strings.Join(want, " ") {
 			t.Errorf("runlist is %q", got)
 		}
