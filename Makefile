@@ -4,7 +4,7 @@ PKGS    ?= ./...
 TOOLS   := $(GO) tool -modfile=tools/go.mod
 FUZZTIME ?= 60s
 
-.PHONY: all help build test race lint vet fuzz generate bench bench-fast stress cover clean install
+.PHONY: all help build test race lint vet fuzz generate bench bench-fast bench-generations stress cover clean install
 
 all: lint generate-check test ## What CI runs
 
@@ -62,6 +62,9 @@ bench: ## The full comparison: about six minutes, writes bench/results/latest.js
 
 bench-fast: ## A short comparison, under a minute
 	cd bench && BENCH_FAST=1 $(GO) run . run
+
+bench-generations: ## How calls compare between v0.11 and v0.12, under a minute
+	$(GO) test -run '^$$' -bench EchoRatio -benchtime 2s ./internal/v011
 
 cover: ## Coverage by package
 	$(GO) test -coverprofile=cover.out $(PKGS) && $(GO) tool cover -func=cover.out | tail -1
