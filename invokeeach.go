@@ -186,7 +186,7 @@ func (b *batch[Out, In]) stop() {
 	for b.first < b.after {
 		c := &b.ring[b.first%uint64(len(b.ring))]
 		if c.err == nil && c.u != nil && c.u.link != nil {
-			c.u.leave()
+			c.u.leave(context.Canceled)
 			b.app.service.over(&c.tries, b.app.service.failed(b.event, context.Canceled))
 		}
 		b.release(c)

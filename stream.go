@@ -344,7 +344,7 @@ func (s *Stream) hangUp(cause error) {
 	default:
 		_ = s.st.Close()
 		if !ended {
-			s.link.revoke(s.st.ID(), s.method)
+			s.link.revoke(s.st.ID(), s.method, cause)
 		}
 	}
 }

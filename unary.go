@@ -175,9 +175,9 @@ func (u *unary) await(ctx context.Context) ([]byte, error) {
 		return answer, nil
 	case err != nil && ctx.Err() != nil && err == context.Cause(ctx):
 		err = ended(ctx)
-		u.leave()
+		u.leave(err)
 	case !u.req.Over():
-		u.leave()
+		u.leave(context.Canceled)
 	case isLost(err):
 		err = u.link.lost()
 	}
@@ -188,9 +188,9 @@ func (u *unary) await(ctx context.Context) ([]byte, error) {
 }
 
 // leave gives up a call that is not over: the service is told, if it knows how.
-func (u *unary) leave() {
+func (u *unary) leave(cause error) {
 	u.req.Leave()
-	u.link.revoke(u.req.ID(), u.method)
+	u.link.revoke(u.req.ID(), u.method, cause)
 }
 
 // renew makes u ready for another attempt, with a Request that no reader knows.
@@ -202,15 +202,16 @@ func (u *unary) renew() {
 }
 
 // revoke asks the service to drop a channel, if it says that it knows how
-// (docs/PROTOCOL.md, Control messages).
-func (l *link) revoke(channel uint64, called *method) {
+// (docs/PROTOCOL.md, Control messages). It says whether the caller has given up or had
+// no more time.
+func (l *link) revoke(channel uint64, called *method, cause error) {
 	m := l.methods["revoke"]
 	if m == nil || m.id != idl.Revoke || called.recv.IsTerminal() {
 		return
 	}
 	e := rpc.LostError(context.Canceled)
-	args := msgpack.AppendUint(msgpack.AppendArray(nil, 2), channel)
-	args = msgpack.AppendInt(msgpack.AppendArray(args, 2), int64(e.Category))
-	args = msgpack.AppendInt(args, int64(e.Code))
-	_, _ = l.session.Open(nil, rpc.Discard(m.recv), m.id, args, nil)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		e = rpc.AsError(context.DeadlineExceeded)
+	}
+	_, _ = l.session.Open(nil, rpc.Discard(m.recv), m.id, rpc.AppendRevoke(nil, channel, e), nil)
 }

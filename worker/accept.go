@@ -6,7 +6,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
-var _ rpc.Acceptor = (*run)(nil)
+var _ rpc.AnswerAcceptor = (*run)(nil)
 
 // errStopped is the answer to requests that a stopping worker does not take.
 var errStopped = rpc.Errorf(idl.CategorySlave, idl.SlaveSealing, "%v", ErrStopping)
@@ -14,6 +14,12 @@ var errStopped = rpc.Errorf(idl.CategorySlave, idl.SlaveSealing, "%v", ErrStoppi
 // Accept takes the first frame of a request: invoke, with the name of the event.
 // It implements rpc.Acceptor.
 func (r *run) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	if f.Type == idl.Revoke {
+		if err := s.Revoke(b, f.Args); err != nil {
+			r.log.Debug("unreadable message dropped", "cause", err)
+		}
+		return nil
+	}
 	if f.Type != idl.WorkerInvoke {
 		r.refuse(b, channel, rpc.Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "a request begins with invoke, not with message %d", f.Type))
 		return rejected{}

@@ -63,8 +63,16 @@ func (c *call) ReceiveLast(b *rpc.Batch, f *rpc.Frame) {
 	}
 }
 
-// Lost ends a call whose connection is over. It implements rpc.Receiver.
-func (c *call) Lost(_ *rpc.Batch, err error) {
+// Lost ends a call whose connection is over, or that was revoked. It implements
+// rpc.Receiver.
+func (c *call) Lost(b *rpc.Batch, err error) {
+	if cause, ok := err.(*rpc.Error); ok {
+		c.revoke(cause)
+		if !c.started {
+			c.refuse(b, errGaveUp)
+		}
+		return
+	}
 	c.end(gone(err))
 	if !c.started {
 		c.started = true

@@ -267,8 +267,18 @@ func (s *conversation) receive(f *rpc.Frame) (done bool) {
 	return false
 }
 
-// Lost ends a stream whose connection is over. It implements rpc.Receiver.
-func (s *conversation) Lost(_ *rpc.Batch, err error) {
+// Lost ends a stream whose connection is over, or that was revoked. It implements
+// rpc.Receiver.
+func (s *conversation) Lost(b *rpc.Batch, err error) {
+	if cause, ok := err.(*rpc.Error); ok {
+		s.revoke(cause)
+		s.finishInput(gaveUp(cause))
+		if s.patient {
+			s.patient = false
+			s.run.intake.add(b, s)
+		}
+		return
+	}
 	cause := gone(err)
 	s.end(cause)
 	s.finishInput(cause)

@@ -84,6 +84,21 @@ func (c *crew) requests() []*request {
 	return all
 }
 
+// each calls f with every request that the crew has, those that wait and those that are
+// being served; of the latter some may just have been.
+func (c *crew) each(f func(*request)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.queue[c.head:] {
+		f(t.of())
+	}
+	for h := range c.hands {
+		if r := h.now.Load(); r != nil {
+			f(r)
+		}
+	}
+}
+
 // send sends for a goroutine. Called with mu held.
 func (c *crew) send() {
 	c.coming = true
@@ -126,7 +141,7 @@ func (c *crew) gone(h *hand) {
 func (c *crew) serve(h *hand) {
 	var flushed time.Time
 	for arrived := true; ; arrived = false {
-		t, others := c.take(arrived)
+		t, others := c.take(h, arrived)
 		if t == nil {
 			break
 		}
@@ -136,7 +151,6 @@ func (c *crew) serve(h *hand) {
 			c.flush()
 			flushed = now
 		}
-		h.now.Store(t.of())
 		t.serve()
 		h.now.Store(nil)
 	}
@@ -144,8 +158,8 @@ func (c *crew) serve(h *hand) {
 }
 
 // take gives the oldest request, nil when there is none, and says whether more are
-// waiting, for which another goroutine has been sent for.
-func (c *crew) take(arrived bool) (t task, others bool) {
+// waiting, for which another goroutine has been sent for. From here on the hand has it.
+func (c *crew) take(h *hand, arrived bool) (t task, others bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if arrived {
@@ -155,6 +169,7 @@ func (c *crew) take(arrived bool) (t task, others bool) {
 		return nil, false
 	}
 	t = c.queue[c.head]
+	h.now.Store(t.of())
 	c.queue[c.head] = nil
 	c.head++
 	if c.head == len(c.queue) {

@@ -27,6 +27,7 @@ type request struct {
 
 	mu      sync.Mutex // guards what follows
 	running bool       // the handler does
+	revoked bool       // the caller has given up, having said everything
 	cause   error      // why the context ended
 	life    *lifetime  // nil until it is needed
 }
@@ -74,7 +75,8 @@ func (r *request) begin(f *rpc.Frame, now time.Time) bool {
 func (r *request) of() *request { return r }
 
 // acquire waits for the slots that the handler needs; then it runs. It gives up
-// when the request is over, or the worker must stop.
+// when the request is over, or the worker must stop. A request that its caller has
+// given up does not run.
 func (r *request) acquire() error {
 	if err := r.take(r.binding.slots); err != nil {
 		return err
@@ -84,8 +86,13 @@ func (r *request) acquire() error {
 		return err
 	}
 	r.mu.Lock()
-	r.running = true
+	dropped, cause := r.revoked, r.cause
+	r.running = !dropped
 	r.mu.Unlock()
+	if dropped {
+		r.release()
+		return cause
+	}
 	return nil
 }
 

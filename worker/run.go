@@ -12,6 +12,7 @@ import (
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
@@ -140,7 +141,7 @@ func newRun(ctx context.Context, w *Worker, conn net.Conn) *run {
 	hello := msgpack.AppendString(msgpack.AppendArray(nil, 1), w.opts.UUID)
 	rpc.Run(func(b *rpc.Batch) {
 		// A connection that is lost already ends the session, and so the run.
-		_, _ = r.session.Open(b, control{r}, idl.WorkerHandshake, hello, nil)
+		_, _ = r.session.Open(b, control{r}, idl.WorkerHandshake, hello, relay.RevokeHeaders())
 		_ = r.session.Send(b, controlChannel, idl.WorkerHeartbeat, nil, nil)
 	})
 	go func() {

@@ -43,10 +43,13 @@ func (s *scene) wantBytes(line string) {
 	}
 }
 
+// handshakeBytes is how a worker introduces itself. It says that it understands revoke.
+const handshakeBytes = `94 01 00 91 da0024 "` + uuid + `" 91 93 c2 b0 "x-cocaine-revoke" a1 "1"`
+
 // docs/PROTOCOL.md, section "Worker protocol": the worker talks first.
 func TestWorkerHandshakeBytes(t *testing.T) {
 	s := launch(t, func(*worker.Worker) {})
-	s.wantBytes(`94 01 00 91 da0024 "` + uuid + `" 90`)
+	s.wantBytes(handshakeBytes)
 	s.wantBytes(`94 01 00 90 90`)
 	s.Write(frames(t, `93 01 01 92 01 a3 "bye"`))
 	s.wantBytes(`94 01 01 92 01 a3 "bye" 90`)
@@ -77,7 +80,7 @@ func TestWorkerV1Conversation(t *testing.T) {
 		})
 	})
 	for _, step := range []struct{ from, bytes string }{
-		{"worker", `94 01 00 91 da0024 "` + uuid + `" 90`},
+		{"worker", handshakeBytes},
 		{"worker", `94 01 00 90 90`},
 		{"runtime", `93 01 00 90`},
 		{"runtime", `94 02 00 91 a4 "ping" 90  93 02 00 91 a2 "hi"  93 02 02 90`},
@@ -121,7 +124,7 @@ func TestEncodeIsDoubleEncoded(t *testing.T) {
 			return errors.Join(s.Encode(ctx, "hello"), s.Encode(ctx, []byte("\x00\xff\xc1")), s.Encode(ctx, ""), s.Send(ctx, []byte("raw")))
 		})
 	})
-	s.wantBytes(`94 01 00 91 da0024 "` + uuid + `" 90  94 01 00 90 90`)
+	s.wantBytes(handshakeBytes + `  94 01 00 90 90`)
 	s.Write(frames(t, `93 02 00 91 a4 "ping"  93 02 02 90`))
 	s.wantBytes(`94 02 00 91 a6 a5 "hello" 90  94 02 00 91 a4 a3 00ffc1 90  94 02 00 91 a1 a0 90`)
 	s.wantBytes(`94 02 00 91 a3 "raw" 90  94 02 02 90 90`)

@@ -100,6 +100,7 @@ type Engine struct {
 	load     int                // open requests on all workers
 	queue    queue
 	timers   timers
+	unwanted unwanted
 	bare     bool // workers are started without --protocol, see minded
 	target   int  // wanted pool size set by control; 0 = automatic
 	floor    int  // workers to have at least: 1 once a request has come, less again as idle ones are retired
@@ -145,8 +146,8 @@ func New(o Options) *Engine {
 	}
 	e.timers.wake = make(chan struct{}, 1)
 	e.leases.Apply = e.SetTarget
-	e.back.owner, e.idle.owner = e, e
-	e.back.timer.owner, e.idle.timer.owner = &e.back, &e.idle
+	e.back.owner, e.idle.owner, e.unwanted.owner = e, e, e
+	e.back.timer.owner, e.idle.timer.owner, e.unwanted.timer.owner = &e.back, &e.idle, &e.unwanted
 	e.stats.init(e.epoch)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.server = rpc.NewServer(rpc.ServerOptions{Session: o.Session, Log: e.log})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -31,7 +32,7 @@ func (h *handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.
 		s.Close()
 		return nil
 	}
-	w := e.shaken(b, s, channel, id)
+	w := e.shaken(b, s, channel, id, relay.HearsRevoke(f.Headers))
 	if w == nil {
 		e.log.Warn("unknown worker hung up on", "worker", id)
 		e.stays.Add(0)

@@ -140,7 +140,7 @@ func (e *Engine) newRequest() *request {
 	e.nfree--
 	r.next = nil
 	r.phase, r.worker, r.wchannel = queued, nil, 0
-	r.clientDone, r.workerDone, r.settled = false, false, false
+	r.clientDone, r.workerDone, r.torn, r.settled = false, false, false, false
 	r.queueTime, r.runStart = 0, 0
 	r.hurried, r.shared = false, false
 	return r

@@ -32,6 +32,7 @@ type phase uint8
 const (
 	queued  phase = iota // waiting for a worker
 	running              // assigned
+	unheard              // assigned, and nobody waits for the answer any more: see Unwanted
 	over                 // the client has its last frame; what still comes is swallowed
 )
 
@@ -55,6 +56,7 @@ type request struct {
 	wchannel      uint64 // on the worker's connection
 	clientDone    bool   // nothing more comes from the client
 	workerDone    bool   // nothing more comes from the worker
+	torn          bool   // the client went away before the end of its half
 	held          []byte // frames that came before the request was assigned
 	invoke        []byte // the arguments of invoke, while queued
 	invokeHeaders []byte // its headers
@@ -242,7 +244,7 @@ func (c *fromClient) Lost(b *rpc.Batch, err error) {
 	args := rpc.AppendError(nil, rpc.LostError(err))
 	r.mu.Lock()
 	r.toWorker(b, idl.StreamError, args)
-	r.clientDone = true
+	r.clientDone, r.torn = true, true
 	isRunning, w, channel := r.phase == running, r.worker, r.wchannel
 	if isRunning {
 		r.phase = over
@@ -274,8 +276,7 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 	r := (*request)(w)
 	r.mu.Lock()
 	if r.phase != running {
-		r.mu.Unlock()
-		return f.Type != idl.Write
+		return w.swallow(b, f)
 	}
 	if f.Type == idl.Write {
 		if args := relay.Chunk(f.Args); args != nil {
@@ -299,6 +300,22 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) bool {
 		r.e.settleBoth(b, r)
 	}
 	return true
+}
+
+// swallow drops a frame that nobody waits for. The end of an answer that is unheard
+// gives the place on the worker free. Called with mu held, which it releases.
+func (w *fromWorker) swallow(b *rpc.Batch, f *rpc.Frame) (done bool) {
+	r := (*request)(w)
+	done = f.Type != idl.Write
+	last := done && r.phase == unheard
+	if last {
+		r.workerDone = true
+	}
+	r.mu.Unlock()
+	if last {
+		r.e.settleBoth(b, r)
+	}
+	return done
 }
 
 // ReceiveLast passes the worker's last chunk and the end of its stream on to the
@@ -346,8 +363,9 @@ func (r *request) answer(b *rpc.Batch, errorArgs []byte) {
 	if r.phase == over {
 		return
 	}
+	heard := r.phase != unheard
 	r.phase = over
-	if !r.workerDone {
+	if heard && !r.workerDone {
 		_ = r.client.Send(b, r.channel, idl.StreamError, errorArgs, r.lastHeaders(b))
 	}
 	r.client.Forget(r.channel)

@@ -121,7 +121,7 @@ func (r *request) expire(b *rpc.Batch, _ *timer) {
 	code, text := idl.NodeDeadline, "the event has expired in the queue"
 	w, channel := r.worker, r.wchannel
 	switch {
-	case r.phase == running:
+	case r.phase == running, r.phase == unheard:
 		code, text = idl.NodeWorkerTimeout, "invocation has timed out"
 		e.stats.timeouts++
 	case early:

@@ -96,6 +96,7 @@ type worker struct {
 	session  *rpc.Session // nil until the handshake
 	control  uint64       // the channel of the handshake
 	met      instant      // when that was
+	hears    bool         // it understands revoke
 	ready    bool         // it was active once
 	beat     instant      // the latest sign of life
 	load     int
@@ -253,14 +254,14 @@ func (e *Engine) activate(b *rpc.Batch, w *worker) {
 
 // shaken takes the connection of a worker. It returns false for one that nobody
 // waits for.
-func (e *Engine) shaken(b *rpc.Batch, s *rpc.Session, channel uint64, id string) *worker {
+func (e *Engine) shaken(b *rpc.Batch, s *rpc.Session, channel uint64, id string, hears bool) *worker {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := e.workers[id]
 	if w == nil || w.session != nil || w.state > handshaking {
 		return nil
 	}
-	w.session, w.control = s, channel
+	w.session, w.control, w.hears = s, channel, hears
 	w.beat = e.at(b.Now())
 	w.met = w.beat
 	e.timers.arm(&w.heartbeat, w.beat+instant(e.p.HeartbeatTimeout))

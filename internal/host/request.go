@@ -21,6 +21,7 @@ type phase uint8
 const (
 	queued  phase = iota // waiting for the worker
 	running              // the worker has it
+	unheard              // the worker has it, and nobody waits for the answer any more
 	over                 // the client has its last frame; what still comes is swallowed
 )
 
@@ -42,6 +43,7 @@ type request struct {
 	wchannel   uint64 // on the worker's connection
 	clientDone bool   // nothing more comes from the client
 	workerDone bool   // nothing more comes from the worker
+	torn       bool   // the client went away before the end of its half
 	deadline   *alarm
 	began      time.Time // when the worker got it
 
@@ -175,7 +177,7 @@ func (r *request) expire(b *rpc.Batch) {
 		return
 	}
 	e := &rpc.Error{Category: idl.CategoryNode, Code: idl.NodeDeadline, Message: "the event has expired in the queue"}
-	if r.phase == running {
+	if r.phase == running || r.phase == unheard {
 		e.Code, e.Message = idl.NodeWorkerTimeout, "invocation has timed out"
 		h.counts.timeouts++
 	} else {
@@ -239,7 +241,7 @@ func (c *fromClient) Lost(b *rpc.Batch, err error) {
 		return
 	}
 	r.toWorker(b, idl.StreamError, args)
-	r.clientDone = true
+	r.clientDone, r.torn = true, true
 	if r.phase == running {
 		// Nobody waits for the answer. A queued request stays queued: its worker will
 		// see what was sent, then the error.
@@ -283,7 +285,12 @@ func (w *fromWorker) Receive(b *rpc.Batch, f *rpc.Frame) (done bool) {
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
 	if r.phase != running {
-		return f.Type != idl.Write
+		done = f.Type != idl.Write
+		if done && r.phase == unheard {
+			r.workerDone = true
+			r.h.settle(b, r)
+		}
+		return done
 	}
 	// A lost client is reported by its own reader.
 	switch args := relay.Chunk(f.Args); {
@@ -319,8 +326,9 @@ func (r *request) answer(b *rpc.Batch, errorArgs []byte) {
 	if r.phase == over {
 		return
 	}
+	heard := r.phase != unheard
 	r.phase = over
-	if !r.workerDone {
+	if heard && !r.workerDone {
 		_ = r.client.Send(b, r.channel, idl.StreamError, errorArgs, r.lastHeaders(b))
 	}
 	r.client.Forget(r.channel)

@@ -49,6 +49,7 @@ type worker struct {
 
 	shaken   bool
 	id       string // its uuid
+	hears    bool   // it understands revoke
 	control  uint64 // the channel of the handshake
 	requests map[*request]struct{}
 	accepted uint64
@@ -135,6 +136,7 @@ func (a handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.F
 	case h.worker != nil:
 		h.bury(b, w, ErrOccupied, canceled)
 	case !w.dead:
+		w.hears = relay.HearsRevoke(f.Headers)
 		h.welcome(b, w, channel, id)
 		return control{w}
 	}

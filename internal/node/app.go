@@ -58,6 +58,7 @@ type App struct {
 	profile string
 	release *release
 	since   time.Time
+	leaving []*engine.Engine // of earlier releases, that have not finished
 }
 
 func newApp(n *Node, name, profile string) *App {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
@@ -92,6 +93,13 @@ func (a *App) prepare(ctx context.Context, rel *release, t tell) (*engine.Engine
 	return next, nil
 }
 
+// left forgets an engine that has finished.
+func (a *App) left(old *engine.Engine) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.leaving = slices.DeleteFunc(a.leaving, func(e *engine.Engine) bool { return e == old })
+}
+
 // swap sends requests to the new engine and lets the old one drain.
 func (a *App) swap(rel *release, next *engine.Engine) {
 	was, old := a.adopt(rel, next)
@@ -105,6 +113,7 @@ func (a *App) swap(rel *release, next *engine.Engine) {
 		if err := old.Stop(ctx); err != nil {
 			a.log.Warn("old release did not finish in time", "release", was.number, "cause", err)
 		}
+		a.left(old)
 		a.code.release(was.digest)
 	})
 }

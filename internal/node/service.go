@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/engine"
@@ -36,6 +38,26 @@ func (a *App) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame)
 func (a *App) AcceptCall(b *rpc.Batch, s *rpc.Session, channel uint64, first, write *rpc.Frame) bool {
 	e := a.current.Load()
 	return e != nil && e.AcceptCall(b, s, channel, first, write)
+}
+
+// Unwanted passes on what clients have given up: their requests may be with the engine
+// that serves the app now, or with those of earlier releases that finish what they
+// have. It implements rpc.AnswerAcceptor.
+func (a *App) Unwanted(b *rpc.Batch, s *rpc.Session, revoked []rpc.Revoked) {
+	for _, e := range a.working() {
+		e.Unwanted(b, s, revoked)
+	}
+}
+
+// working are the engines that may have requests.
+func (a *App) working() []*engine.Engine {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := slices.Clone(a.leaving)
+	if e := a.current.Load(); e != nil {
+		all = append(all, e)
+	}
+	return all
 }
 
 // Info is the report of the engine that serves the app now; if there is none, the
@@ -171,4 +193,15 @@ func (n *enqueuer) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.F
 	inner := *f
 	inner.Args = msgpack.AppendBytes(msgpack.AppendArray(nil, 1), event)
 	return a.Accept(b, s, channel, &inner)
+}
+
+// Unwanted passes on what a caller has given up, to all apps: whose it was nobody has
+// noted. It implements rpc.AnswerAcceptor.
+func (n *enqueuer) Unwanted(b *rpc.Batch, s *rpc.Session, revoked []rpc.Revoked) {
+	n.mu.Lock()
+	apps := slices.Collect(maps.Values(n.apps))
+	n.mu.Unlock()
+	for _, a := range apps {
+		a.Unwanted(b, s, revoked)
+	}
 }

@@ -119,7 +119,11 @@ func (a *App) token(ctx context.Context) (typ, body string, err error) {
 func (a *App) adopt(rel *release, next *engine.Engine) (was *release, old *engine.Engine) {
 	a.leases.Do(func(n int) {
 		next.SetTarget(n)
-		old = a.current.Swap(next)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if old = a.current.Swap(next); old != nil {
+			a.leaving = append(a.leaving, old)
+		}
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -35,7 +35,8 @@
 //  3. Receiver.Lost is called at most once, and only if the receiving half was
 //     open when the session ended or the channel was revoked.
 //     Whoever wants to know of the peer's end after its last message does not
-//     report done, and calls Forget in the end.
+//     report done, and calls Forget in the end; or it is an AnswerAcceptor, which is
+//     told of all such channels at once and can find its calls itself.
 //  4. Send, Open, Close, Done and Err may be called from any goroutine, also from
 //     inside a Receiver. Send never blocks. With a nil Batch it writes at once.
 //  5. Locks: a session's mutex is a leaf. No callback is ever made under it, and

@@ -129,6 +129,7 @@ type Mux struct {
 	low     [lowMethods]*method // those of methods with small numbers, which are nearly all
 	turns   *semaphore.Weighted // nil unless MuxOptions.Calls
 	open    bool                // nobody is asked before a method runs
+	answers []AnswerAcceptor    // of raw methods, those that are one
 
 	complained atomic.Int64 // when complain logged last, in seconds
 	silent     atomic.Int64 // how often it has not since
@@ -207,6 +208,9 @@ func (m *Mux) Raw(name string, a Acceptor) {
 	e.timer = nil
 	if t, ok := a.(Timed); ok {
 		e.timer = t.Timer()
+	}
+	if q, ok := a.(AnswerAcceptor); ok {
+		m.answers = append(m.answers, q)
 	}
 }
 
@@ -310,6 +314,14 @@ func (m *Mux) AcceptCall(b *Batch, s *Session, ch uint64, first, write *Frame) b
 		first.Headers = all // for Accept
 	}
 	return taken
+}
+
+// Unwanted passes on what the raw methods that answer by themselves have to know. It
+// implements AnswerAcceptor.
+func (m *Mux) Unwanted(b *Batch, s *Session, revoked []Revoked) {
+	for _, a := range m.answers {
+		a.Unwanted(b, s, revoked)
+	}
 }
 
 // withoutCredentials leaves out what a caller was recognised by, for a message that
@@ -639,7 +651,7 @@ func (m *Mux) control(b *Batch, s *Session, ch uint64, f *Frame, e *method) Rece
 		err = badArgs(e.msg.Name, err)
 	case f.Type == idl.Ping:
 	case f.Type == idl.Revoke:
-		err = s.revoke(b, f.Args)
+		err = s.Revoke(b, f.Args)
 	default:
 		err = Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "%s is not served", e.msg.Name)
 	}
@@ -650,33 +662,6 @@ func (m *Mux) control(b *Batch, s *Session, ch uint64, f *Frame, e *method) Rece
 	e.ended(c)
 	_ = s.Send(b, ch, idl.Value, nil, c.echo)
 	return nil
-}
-
-// revoke ends the client's half of another channel with the error it names. A
-// channel that is not open is ignored.
-func (s *Session) revoke(b *Batch, args []byte) error {
-	target, cause, err := decodeRevoke(args)
-	if err != nil {
-		return badArgs("revoke", err)
-	}
-	if recv := s.take(target); recv != nil {
-		recv.Lost(b, cause)
-	}
-	return nil
-}
-
-// decodeRevoke reads [channel, [category, code]].
-func decodeRevoke(args []byte) (channel uint64, cause *Error, err error) {
-	r := msgpack.NewReader(args)
-	if n := r.Array(); n < 2 && r.Err() == nil {
-		return 0, nil, fmt.Errorf("%d arguments, want 2", n)
-	}
-	channel = r.Uint()
-	if n := r.Array(); n < 2 && r.Err() == nil {
-		return 0, nil, fmt.Errorf("code has %d elements, want 2", n)
-	}
-	cause = &Error{Category: int(r.Int()), Code: int(r.Int()), Message: "channel was revoked"}
-	return channel, cause, r.Err()
 }
 
 // Discard returns a Receiver that swallows what the peer still sends on a channel

@@ -138,12 +138,13 @@ const linger = time.Second
 
 // Session is one connection. NewSession makes it, Run works it.
 type Session struct {
-	conn  net.Conn
-	opts  SessionOptions
-	whole CallAcceptor // opts.Acceptor if it is one, else nil
-	log   *slog.Logger
-	done  chan struct{}
-	wg    sync.WaitGroup // writer goroutine, Mux handlers
+	conn    net.Conn
+	opts    SessionOptions
+	whole   CallAcceptor   // opts.Acceptor if it is one, else nil
+	answers AnswerAcceptor // likewise
+	log     *slog.Logger
+	done    chan struct{}
+	wg      sync.WaitGroup // writer goroutine, Mux handlers
 
 	_ cacheLine // what never changes is read by all; what follows is written by all
 
@@ -188,6 +189,7 @@ type Session struct {
 	r, w     int
 	late     bool // reading has a deadline
 	batch    Batch
+	revoked  revocations
 
 	_ cacheLine
 
@@ -212,6 +214,7 @@ func NewSession(conn net.Conn, opts SessionOptions) *Session {
 		scanner: wire.NewScanner(o.Limits),
 	}
 	s.whole, _ = o.Acceptor.(CallAcceptor)
+	s.answers, _ = o.Acceptor.(AnswerAcceptor)
 	s.out.init(s)
 	return s
 }
@@ -323,6 +326,7 @@ func (s *Session) lose() {
 	for _, r := range open {
 		r.Lost(&s.batch, fmt.Errorf("%w: %w", cause, err))
 	}
+	s.tellGone()
 }
 
 // rootCause strips the session's own sentinel from an end-of-session error.

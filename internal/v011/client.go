@@ -100,6 +100,18 @@ func (s *ClientService) Accept(b *rpc.Batch, ses *rpc.Session, channel uint64, f
 	return s.target.Accept(b, ses, channel, f)
 }
 
+// Unwanted passes on that a client is gone. It implements rpc.AnswerAcceptor.
+func (s *ClientService) Unwanted(b *rpc.Batch, ses *rpc.Session, revoked []rpc.Revoked) {
+	unwanted(s.target, b, ses, revoked)
+}
+
+// unwanted tells an Acceptor that takes note of it.
+func unwanted(a rpc.Acceptor, b *rpc.Batch, s *rpc.Session, revoked []rpc.Revoked) {
+	if a, ok := a.(rpc.AnswerAcceptor); ok {
+		a.Unwanted(b, s, revoked)
+	}
+}
+
 // appendMethods appends {number: name}.
 func (s *ClientService) appendMethods(dst []byte) []byte {
 	dst = msgpack.AppendMap(dst, len(s.methods))
@@ -143,6 +155,15 @@ func (e *either) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fra
 		return e.old.Accept(b, s, channel, f)
 	}
 	return e.ordinary.Accept(b, s, channel, f)
+}
+
+// Unwanted implements rpc.AnswerAcceptor.
+func (e *either) Unwanted(b *rpc.Batch, s *rpc.Session, revoked []rpc.Revoked) {
+	if _, ok := s.Dialect().(*clientDialect); ok {
+		unwanted(e.old, b, s, revoked)
+		return
+	}
+	unwanted(e.ordinary, b, s, revoked)
 }
 
 // Accept tells the two embedded ones apart.

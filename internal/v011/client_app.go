@@ -49,6 +49,11 @@ func (e enqueuer) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Fr
 	return nil // the client says nothing more
 }
 
+// Unwanted passes on that a client is gone. It implements rpc.AnswerAcceptor.
+func (e enqueuer) Unwanted(b *rpc.Batch, s *rpc.Session, revoked []rpc.Revoked) {
+	unwanted(e.next, b, s, revoked)
+}
+
 // pass hands on a request that is there whole.
 func (e enqueuer) pass(b *rpc.Batch, s *rpc.Session, channel uint64, w *wholeRequest) {
 	if e.whole != nil && e.whole.AcceptCall(b, s, channel, &w.first, &w.write) {
