@@ -41,8 +41,9 @@ func TestMain(m *testing.M) {
 }
 
 // runWorker serves "echo"; "token" and "headers", which tell those of the
-// worker and of the request; "list", which calls the node; and "stuck", which nothing but
-// SIGKILL ends.
+// worker and of the request; "list", which calls the node; "wait" and "tick", which go on
+// until their contexts end; "ended", which tells why one of those has; and "stuck", which
+// nothing but SIGKILL ends.
 func runWorker() {
 	o := worker.Options{}
 	if os.Getenv("STUBBORN") != "" {
@@ -85,6 +86,28 @@ func runWorker() {
 			return err
 		}
 		select {}
+	})
+	ends := make(chan string, 100)
+	worker.Handle(w, "wait", func(ctx context.Context, _ any) (any, error) {
+		<-ctx.Done()
+		ends <- context.Cause(ctx).Error()
+		return nil, context.Cause(ctx)
+	})
+	w.HandleStream("tick", func(ctx context.Context, s *worker.Stream) error {
+		defer func() { ends <- context.Cause(ctx).Error() }()
+		for {
+			if err := s.Encode(ctx, "tick"); err != nil {
+				return err
+			}
+		}
+	})
+	worker.Handle(w, "ended", func(ctx context.Context, _ any) (string, error) {
+		select {
+		case why := <-ends:
+			return why, nil
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
 	})
 	w.Main()
 }

@@ -573,7 +573,7 @@ func TestClientGone(t *testing.T) {
 			w.Want(2, idl.WorkerInvoke, "e")
 			w.Want(2, idl.Close)
 			r.client.Close()
-			w.WantIdle() // it is not told, as in the original
+			w.WantIdle() // it has not said that it understands it
 			r.wantCount(1, "load")
 			w.Send(2, idl.Write, "into the void")
 			w.Send(2, idl.Close)

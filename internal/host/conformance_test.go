@@ -33,6 +33,7 @@ type stage struct {
 	worker   *rpctest.Peer // connected and ready, unless the scene says otherwise
 	connect  func() *rpctest.Peer
 	stop     func(ctx context.Context) error
+	says     []hpack.Header // of the worker's handshake
 	protocol []string
 }
 
@@ -111,7 +112,7 @@ func onEngine(t *testing.T, s *stage) {
 		process := <-iso.started
 		process.owns(conn)
 		w := rpctest.Play(t, conn)
-		w.Send(1, idl.WorkerHandshake, process.Worker)
+		w.SendHeaders(s.says, 1, idl.WorkerHandshake, process.Worker)
 		synctest.Wait()
 		e.SetTarget(0)
 		return w
@@ -132,7 +133,7 @@ func onHost(t *testing.T, s *stage) {
 		near, far := faultnet.Pipe(faultnet.PipeOptions{})
 		serving.Go(func() { _ = h.Serve(context.Background(), far) })
 		w := rpctest.Play(t, near)
-		w.Send(1, idl.WorkerHandshake, "some-worker")
+		w.SendHeaders(s.says, 1, idl.WorkerHandshake, "some-worker")
 		synctest.Wait()
 		return w
 	}
@@ -140,9 +141,9 @@ func onHost(t *testing.T, s *stage) {
 }
 
 // perform plays a scene and returns what was heard.
-func perform(t *testing.T, set func(*testing.T, *stage), alone bool, play func(s *stage)) (heard string) {
+func perform(t *testing.T, set func(*testing.T, *stage), sc scene) (heard string) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stage{t: t}
+		s := &stage{t: t, says: sc.says}
 		set(t, s)
 		defer func() {
 			now, cancel := context.WithCancel(context.Background())
@@ -152,10 +153,10 @@ func perform(t *testing.T, set func(*testing.T, *stage), alone bool, play func(s
 			}
 			_ = s.stop(now)
 		}()
-		if !alone {
+		if !sc.alone {
 			s.worker = s.connect()
 		}
-		play(s)
+		sc.play(s)
 		s.hear()
 		heard = strings.Join(s.protocol, "\n")
 	})
@@ -169,13 +170,53 @@ var (
 	briefer = hpack.Header{Name: "request_timeout", Value: "\x64\x00\x00\x00\x00\x00\x00\x00"} // 0.1 s
 )
 
-// scenes are what an app's client and worker may live to see. The engine is the
-// judge of each.
-var scenes = []struct {
+// hears is what a worker says that understands revoke.
+var hears = []hpack.Header{{Name: "x-cocaine-revoke", Value: "1"}}
+
+// A scene is what an app's client and worker may live to see.
+type scene struct {
 	name  string
-	alone bool // without a worker
+	alone bool           // without a worker
+	says  []hpack.Header // of the worker's handshake
 	play  func(s *stage)
-}{
+}
+
+// givenUp is a client that gives up, and one that goes, when they have said everything:
+// of requests that the worker has, and of those that wait for it.
+func givenUp(s *stage) {
+	for i := range uint64(concurrency + queueLimit) {
+		s.client.Send(1+i, 0, "event")
+		s.client.Send(1+i, 2)
+	}
+	s.hear()
+	s.client.Send(10, 65535, 1, []any{2, 125})
+	s.client.Send(11, 65535, 4, []any{99, 125})
+	s.client.Send(12, 65535, 5000, []any{2, 125})
+	s.hear()
+	s.worker.Send(2, 0, "nobody wants it")
+	s.worker.Send(2, 2)
+	s.worker.Send(3, 0, "out")
+	s.worker.Send(3, 2)
+	s.hear()
+	s.client.Send(13, 65535, 2, []any{2, 125}) // it has its answer
+	s.client.Send(14, 65535, 5, []any{99, 125})
+	s.hear()
+	s.client.Close()
+}
+
+// scenes are all that there are. The engine is the judge of each.
+var scenes = []scene{
+	{name: "given up at the end", says: hears, play: givenUp},
+	{name: "given up at the end, and the worker is not told", play: givenUp},
+	{name: "given up, and out of time", says: hears, play: func(s *stage) {
+		s.client.SendHeaders([]hpack.Header{brief}, 1, 0, "event")
+		s.client.Send(1, 2)
+		s.client.Send(2, 65535, 1, []any{2, 125})
+		s.hear()
+		time.Sleep(2 * time.Second)
+		s.hear()
+		s.worker.Send(2, 2)
+	}},
 	{name: "an ordinary request", play: func(s *stage) {
 		s.client.Send(1, 0, "event")
 		s.client.Send(1, 0, "in")
@@ -369,11 +410,11 @@ var scenes = []struct {
 func TestHostIsWhatTheEngineIs(t *testing.T) {
 	for _, sc := range scenes {
 		t.Run(sc.name, func(t *testing.T) {
-			want := perform(t, onEngine, sc.alone, sc.play)
+			want := perform(t, onEngine, sc)
 			if want == "" {
 				t.Fatal("nothing was heard of the engine: the scene shows nothing")
 			}
-			if got := perform(t, onHost, sc.alone, sc.play); got != want {
+			if got := perform(t, onHost, sc); got != want {
 				t.Errorf("of the host was heard:\n%s\nof the engine:\n%s", got, want)
 			}
 		})
