@@ -64,7 +64,7 @@
 //	g, err := cocaine.Invoke[Greeting](ctx, client.App("hello"), "greet", Person{Name: "Ann"})
 //
 // [InvokeStream] ranges over as many as come back. Leaving the loop gives up the
-// rest:
+// rest, and the end of ctx either call: the handler's context ends then, too:
 //
 //	for n, err := range cocaine.InvokeStream[int](ctx, client.App("hello"), "count", 3) {
 //		if err != nil {

@@ -12,7 +12,8 @@ import (
 // Invoke calls an event of an app that takes one value and answers with one, as
 // typed handlers do. The values travel as msgpack, or in the format that the
 // content type of app asks for; see App.With. An answer without a chunk is io.EOF,
-// one of several chunks or of another type is ErrBadAnswer.
+// one of several chunks or of another type is ErrBadAnswer. When ctx ends, the call is
+// given up: it leaves the queue, or the handler's context ends.
 func Invoke[Out any](ctx context.Context, app App, event string, in any) (Out, error) {
 	var out, zero Out
 	if err := app.invoke(ctx, event, in, &out); err != nil {
@@ -55,10 +56,11 @@ func (a App) format(ctx context.Context, event string) (codec.Format, error) {
 // it ranges over them, each a chunk in the format of Invoke. An error is the last
 // pair, ErrBadAnswer for a chunk of another type.
 //
-// Leaving the loop gives up the rest: the runtime is told, and what still comes is
-// dropped. The handler learns only of the deadline of ctx, because its request was
-// complete with the value. An event without an end is one for App.Enqueue, where
-// Close ends the handler's context.
+// Leaving the loop gives up the rest: what still comes is dropped, and the handler's
+// context ends, if its worker is one of this package's framework. Those of older
+// frameworks learn of no more than the deadline of ctx, because their request was
+// complete with the value; for an event without an end there is App.Enqueue, where Close
+// tells any worker.
 func InvokeStream[Out any](ctx context.Context, app App, event string, in any) iter.Seq2[Out, error] {
 	return func(yield func(Out, error) bool) {
 		var format codec.Format

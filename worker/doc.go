@@ -52,8 +52,8 @@
 //
 // A handler's context has the deadline that the caller set and its trace, so that
 // calls made with it, of [Worker.Client] for one, belong to the same request. It ends
-// when the handler returns, when the caller gives up or goes away, when the deadline
-// passes, and when the worker has to stop and the handler has used up its time for
+// when the handler returns, when the caller gives up or goes away, whether it has said
+// everything or not, when the deadline passes, and when the worker has to stop and the handler has used up its time for
 // that; context.Cause says which. [Headers] gives the headers of the request, [Event]
 // its name.
 //

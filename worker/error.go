@@ -26,7 +26,7 @@ var (
 var errNotMade = errors.New("the worker is not one of New")
 
 // A RequestError says that the caller ended its half of a stream with an error and
-// not with an end: it gave up, or it went away. Err tells its code, [5, 2] for a
+// not with an end, or that it gave up or went away later. Err tells its code, [5, 2] for a
 // caller that went away.
 type RequestError struct {
 	Err *cocaine.Error // never nil

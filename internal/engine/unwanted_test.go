@@ -161,7 +161,7 @@ func TestRevokeInTheQueue(t *testing.T) {
 }
 
 // A client that is lost has given up everything that it had said to its end. What it
-// had not is as it was: TestDisconnect.
+// had not is as it was: TestClientGone.
 func TestLostClientGivesUp(t *testing.T) {
 	virtual(t, map[string]any{"concurrency": 2, "pool-limit": 1}, func(r *rig) {
 		lost, stays := r.client, r.dial()
