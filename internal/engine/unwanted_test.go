@@ -13,6 +13,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -379,6 +380,7 @@ func TestGivenUpOnSockets(t *testing.T) {
 		other.Want(1, idl.Write, "y")
 		other.Want(1, idl.Close)
 		s.await()
+		p.end(isolate.Exit{})
 	}
 }
 
@@ -431,6 +433,7 @@ func TestRevokeRacesWithAnswers(t *testing.T) {
 	if got := s.count("pool", "total:crashed"); got > 0 {
 		t.Errorf("%d workers have crashed", got)
 	}
+	p.end(isolate.Exit{})
 	_ = w.Close()
 	w.Wait()
 }
