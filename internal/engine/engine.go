@@ -101,6 +101,7 @@ type Engine struct {
 	queue    queue
 	timers   timers
 	unwanted unwanted
+	hears    bool // the worker that came last understands revoke
 	bare     bool // workers are started without --protocol, see minded
 	target   int  // wanted pool size set by control; 0 = automatic
 	floor    int  // workers to have at least: 1 once a request has come, less again as idle ones are retired

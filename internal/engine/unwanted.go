@@ -12,6 +12,10 @@ import (
 // nothing for those who give up. Whoever does is looked for in a sweep over all
 // requests of the app, those of the queue and those at workers.
 //
+// A request in the queue whose client has gone away, and has not revoked it, is served
+// all the same if the app's workers are of an old framework: there are programs that
+// say what they want and hang up.
+//
 // A sweep is done for all that one batch of frames has revoked, and costs one look at
 // each request, a logarithm of the number of revoked channels each. Looking at a
 // request takes some 10 to 100 ns under the engine's lock. Lest a client that revokes
@@ -62,7 +66,7 @@ func (e *Engine) sweep(b *rpc.Batch) {
 	u.next = now + instant(sweepPause)*instant(max(0, e.queue.n+e.load-sweepFree))
 	for r := e.queue.first; r != nil; {
 		following := r.next
-		if u.Find(r.client, r.channel) != nil {
+		if u.Find(r.client, r.channel) != nil && (e.hears || !u.Gone(r.client)) {
 			e.withdraw(b, r, now)
 		}
 		r = following

@@ -194,6 +194,24 @@ func TestLostClientGivesUp(t *testing.T) {
 	})
 }
 
+// Programs that say what they want and hang up are served by workers of old frameworks.
+func TestLostClientIsServed(t *testing.T) {
+	virtual(t, map[string]any{"concurrency": 1, "pool-limit": 1}, func(r *rig) {
+		w := r.pool(1)[0]
+		r.whole(false)
+		w.wantRequest(2)
+		r.whole(false)
+		r.wantCount(1, "queue", "depth")
+		r.client.Close()
+		r.wantCount(1, "queue", "depth")
+		w.Send(2, idl.Close)
+		w.wantRequest(3)
+		w.Send(3, idl.Close)
+		r.wantCount(0, "load")
+		w.WantIdle()
+	})
+}
+
 // Revoking what the engine does not know, very often, is forgotten at once.
 func TestFloodOfRevokes(t *testing.T) {
 	virtual(t, nil, func(r *rig) {
@@ -262,7 +280,7 @@ func TestSweepsKeepTheirDistance(t *testing.T) {
 		r.client.Close()
 		other.Close()
 		wait(time.Second)
-		r.wantCount(0, "queue", "depth")
+		r.wantCount(waiting-6, "queue", "depth") // who has gone away is served: the workers may be of an old framework
 	})
 }
 

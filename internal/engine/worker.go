@@ -262,6 +262,7 @@ func (e *Engine) shaken(b *rpc.Batch, s *rpc.Session, channel uint64, id string,
 		return nil
 	}
 	w.session, w.control, w.hears = s, channel, hears
+	e.hears = hears
 	w.beat = e.at(b.Now())
 	w.met = w.beat
 	e.timers.arm(&w.heartbeat, w.beat+instant(e.p.HeartbeatTimeout))

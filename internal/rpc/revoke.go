@@ -186,5 +186,11 @@ func compareRevoked(a, b Revoked) int {
 	return 0
 }
 
+// Gone reports whether it is said of a session that it has ended.
+func (u *Unwanting) Gone(s *Session) bool {
+	w := u.of[s]
+	return w != nil && w.all != nil
+}
+
 // Reset forgets everything.
 func (u *Unwanting) Reset() { *u = Unwanting{} }
