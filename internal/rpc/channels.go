@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"math"
+	"runtime"
 	"sync/atomic"
 )
 
@@ -117,8 +118,18 @@ func (c *channels) place(id uint64, r Receiver) {
 	c.rest[id] = r
 }
 
-// grow doubles the window. What waits in the map gets another chance of a slot. A
-// slot that the reader is about to empty stays behind.
+// settled is the number in a slot once the reader, which may be about to empty it, has
+// made up its mind. It is for those who hold the lock, in which the reader has no part.
+func (s *slot) settled() uint64 {
+	for {
+		if id := s.id.Load(); id != claimed {
+			return id
+		}
+		runtime.Gosched()
+	}
+}
+
+// grow doubles the window. What waits in the map gets another chance of a slot.
 func (c *channels) grow(old *[]slot) {
 	size := minSlots
 	if old != nil {
@@ -131,8 +142,11 @@ func (c *channels) grow(old *[]slot) {
 	if old != nil {
 		for i := range *old {
 			s := &(*old)[i]
-			if id := s.id.Load(); id != 0 && id != claimed && s.id.CompareAndSwap(id, claimed) {
-				c.place(id, s.r)
+			for id := s.settled(); id != 0; id = s.settled() {
+				if s.id.CompareAndSwap(id, claimed) {
+					c.place(id, s.r)
+					break
+				}
 			}
 		}
 	}
@@ -143,16 +157,30 @@ func (c *channels) grow(old *[]slot) {
 
 // drop forgets a channel, and reports whether there was one.
 func (c *channels) drop(id uint64) bool {
-	if s := c.slot(id); s != nil && id != 0 && id != claimed && s.id.CompareAndSwap(id, claimed) {
-		s.r = nil
-		s.id.Store(0)
-	} else if c.rest[id] != nil {
+	if !c.empty(id) {
+		if c.rest[id] == nil {
+			return false
+		}
 		delete(c.rest, id)
-	} else {
-		return false
 	}
 	c.closed.Add(1)
 	return true
+}
+
+// empty takes a channel out of the window, and reports whether it was there.
+func (c *channels) empty(id uint64) bool {
+	s := c.slot(id)
+	if s == nil || id == 0 || id == claimed {
+		return false
+	}
+	for s.settled() == id {
+		if s.id.CompareAndSwap(id, claimed) {
+			s.r = nil
+			s.id.Store(0)
+			return true
+		}
+	}
+	return false
 }
 
 // wasteful reports whether a large window stands empty. It may be called without

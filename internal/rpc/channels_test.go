@@ -167,3 +167,52 @@ func TestChannelsClaimedConcurrently(t *testing.T) {
 		}
 	}
 }
+
+// A channel that the reader has looked at, and cannot take out without the lock, is
+// neither lost when the window grows nor kept when it is dropped.
+func TestChannelsLookedAt(t *testing.T) {
+	for range 200 {
+		c := new(channels)
+		var mu sync.Mutex
+		var opened atomic.Uint64
+		const total = 500
+		stop := make(chan struct{})
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for id := range opened.Load() {
+					if c.claim(id+1) != nil {
+						t.Error("claimed what is no LastReceiver")
+					}
+				}
+			}
+		})
+		for id := uint64(1); id <= total; id++ {
+			mu.Lock()
+			c.put(id, plain{})
+			opened.Store(id)
+			if id%2 == 0 && !c.drop(id) {
+				t.Errorf("channel %d was not dropped", id)
+			}
+			mu.Unlock()
+		}
+		close(stop)
+		reader.Wait()
+		for id := uint64(1); id <= total; id++ {
+			if (c.get(id) != nil) != (id%2 == 1) {
+				t.Fatalf("channel %d is there: %t", id, c.get(id) != nil)
+			}
+		}
+	}
+}
+
+// plain is a Receiver and no LastReceiver.
+type plain struct{}
+
+func (plain) Receive(*Batch, *Frame) bool { return true }
+func (plain) Lost(*Batch, error)          {}

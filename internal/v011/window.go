@@ -158,10 +158,13 @@ func (w *window[T]) change(id uint64, f func(v *T) (keep bool)) (ok bool) {
 			w.release(s, id, f(&s.value))
 			return true
 		}
-		if s.id.Load() != held {
+		switch s.id.Load() {
+		case id: // it was held a moment ago
+		case held: // it may be this call's, and is soon free, or in another window
+			runtime.Gosched()
+		default:
 			return w.changeRest(id, f)
 		}
-		runtime.Gosched() // it may be this call's, and is soon free, or in another window
 	}
 }
 

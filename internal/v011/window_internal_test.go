@@ -123,3 +123,21 @@ func TestWindowTogether(t *testing.T) {
 		t.Errorf("%d calls and %d others are left", c.len(), len(c.rest))
 	}
 }
+
+// Two who look for one call at the same time both find it.
+func TestWindowTwoLook(t *testing.T) {
+	var w window[sides]
+	w.put(1, toWorker|fromWorker)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			for range 200_000 {
+				if _, ok := w.get(1); !ok {
+					t.Error("the call was not found")
+					return
+				}
+			}
+		})
+	}
+	both.Wait()
+}
