@@ -56,7 +56,12 @@ func TestChaos(t *testing.T) {
 	c.run()
 	c.settle()
 	for _, p := range w.places {
-		if err := client.Service(p.name).Connect(patient(t)); err != nil {
+		ctx := patient(t)
+		err := client.Service(p.name).Connect(ctx)
+		for err != nil && ctx.Err() == nil { // a listener that was just closed resets whom it has not accepted
+			err = client.Service(p.name).Connect(ctx)
+		}
+		if err != nil {
 			t.Errorf("after all: %v", err)
 		}
 	}

@@ -147,7 +147,9 @@ func TestRevokeRacesWithAnswers(t *testing.T) {
 		worker.Handle(w, "quick", func(ctx context.Context, in string) (string, error) { return in, ctx.Err() })
 	})
 	const n = 1000
+	told := make(chan struct{})
 	go func() {
+		defer close(told)
 		for i := range uint64(n) {
 			s.ask(2+2*i, "quick", packed("x"))
 			s.Send(3+2*i, revoke, 2+2*i, []any{2, 125})
@@ -164,6 +166,7 @@ func TestRevokeRacesWithAnswers(t *testing.T) {
 			t.Errorf("channel %d has %d ends", channel, k)
 		}
 	}
+	<-told
 	s.stop()
 }
 
