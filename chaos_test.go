@@ -56,10 +56,9 @@ func TestChaos(t *testing.T) {
 	c.run()
 	c.settle()
 	for _, p := range w.places {
-		ctx := patient(t)
-		err := client.Service(p.name).Connect(ctx)
-		for err != nil && ctx.Err() == nil { // a listener that was just closed resets whom it has not accepted
-			err = client.Service(p.name).Connect(ctx)
+		err := client.Service(p.name).Connect(patient(t))
+		if err != nil { // it may have joined an attempt that began when the place was down; the next one is its own
+			err = client.Service(p.name).Connect(patient(t))
 		}
 		if err != nil {
 			t.Errorf("after all: %v", err)
@@ -75,7 +74,7 @@ func TestChaos(t *testing.T) {
 			t.Logf("%9d %v", n, outcome(o))
 		}
 	}
-	if few := calls / 20; counts[answered] < few { // deadlines are real: a busy machine answers less
+	if few := (calls - counts[deadlinePassed]) / 4; counts[answered] < few { // a busy machine has more calls late
 		t.Errorf("only %d of %d calls were answered: that proves little", counts[answered], calls)
 	}
 	for _, s := range book.troubles {

@@ -15,7 +15,7 @@ import (
 // items: one that is early waits for those before it.
 //
 // One goroutine does it all, and calls leave together: for many short calls that takes
-// a fraction of what a goroutine for each would. What a call fails with is the error of
+// less than a goroutine for each would (bench/README.md, sdk-each). What a call fails with is the error of
 // its pair, and does not end the sequence; neither does an error in place of an item,
 // which takes the place of its result. When ctx ends, its error is the last pair.
 // Leaving the loop gives up the calls that are under way.

@@ -1,7 +1,6 @@
 package cocaine_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/logging"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/standin"
 )
@@ -40,35 +40,17 @@ type logStage struct {
 	*network
 	t         *testing.T
 	client    *cocaine.Client
-	fallback  logLines
+	fallback  logtest.Buffer
 	verbosity atomic.Int64
 	asked     atomic.Int64
-	hold      chan struct{} // if not nil, the service reads nothing before it is closed
-	gate      chan struct{} // if not nil, nobody connects to the service before it is closed
-	written   atomic.Int64  // writes to the service
-	sent      logLines      // what they were
+	hold      chan struct{}  // if not nil, the service reads nothing before it is closed
+	gate      chan struct{}  // if not nil, nobody connects to the service before it is closed
+	written   atomic.Int64   // writes to the service
+	sent      logtest.Buffer // what they were
 
 	mu   sync.Mutex
 	got  []emitted
 	stop func()
-}
-
-// logLines is a writer that may be read meanwhile.
-type logLines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // onLogStage runs a test in virtual time. The logging service is known, but not

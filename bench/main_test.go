@@ -68,7 +68,7 @@ func config(t *testing.T) suite.Config {
 // The whole comparison, too short to mean anything, with a fake runtime.
 func TestSuiteMeasuresEverything(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts many processes")
+		t.Skip("-short: it starts many processes")
 	}
 	var log strings.Builder
 	r, err := suite.Run(t.Context(), config(t), &log)
@@ -183,7 +183,7 @@ func TestInterruptEndsTheSuite(t *testing.T) {
 // The framework needs a runtime that is one.
 func TestSuiteMeasuresTheFramework(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds and starts a runtime")
+		t.Skip("-short: it builds and starts a runtime")
 	}
 	c := config(t)
 	c.Cocaine, c.Only = "", []string{result.SDK, result.SDKEach, result.SDKStream}

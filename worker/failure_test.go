@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/cocaine/cocaine-go"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/worker"
 )
 
@@ -30,7 +31,7 @@ func (s *scene) records(message string) []map[string]any {
 }
 
 // inJSON makes a scene's log one of JSON.
-func inJSON(to *logBuffer) func(*worker.Options) {
+func inJSON(to *logtest.Buffer) func(*worker.Options) {
 	return func(o *worker.Options) { o.Logger = slog.New(slog.NewJSONHandler(to, nil)) }
 }
 
@@ -49,7 +50,7 @@ func TestNoHandler(t *testing.T) {
 // A panic is in the log with what is needed to find it, and costs nobody else
 // anything.
 func TestHandlerPanic(t *testing.T) {
-	log := new(logBuffer)
+	log := new(logtest.Buffer)
 	cause := cocaine.Errorf(cocaine.CategoryUser, 9, "inside")
 	s := play(t, func(w *worker.Worker) {
 		worker.Handle(w, "value", func(context.Context, any) (any, error) { panic("oh no") })

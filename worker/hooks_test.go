@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/worker"
 )
 
@@ -105,7 +106,7 @@ func TestOnStopWhenLost(t *testing.T) {
 
 func TestHandlerStuckReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := new(logBuffer)
+		log := new(logtest.Buffer)
 		release := make(chan struct{})
 		stubborn := func(context.Context, *worker.Stream) error { stuckHere(release); return nil }
 		s := play(t, func(w *worker.Worker) {
@@ -162,7 +163,7 @@ func stuckHere(release <-chan struct{}) { <-release }
 // A handler that keeps the worker from stopping is named.
 func TestStuckAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := new(logBuffer)
+		log := new(logtest.Buffer)
 		release := make(chan struct{})
 		s := play(t, func(w *worker.Worker) {
 			worker.Handle(w, "stubborn", func(context.Context, any) (any, error) { stuckHere(release); return nil, nil })

@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/faultnet"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 	"github.com/cocaine/cocaine-go/internal/standin"
 	"github.com/cocaine/cocaine-go/worker"
@@ -46,7 +46,7 @@ type scene struct {
 	worker *worker.Worker
 	cancel context.CancelFunc
 	result chan error
-	log    *logBuffer
+	log    *logtest.Buffer
 }
 
 // play starts a worker on a connection in memory. Its handshake has been read.
@@ -62,7 +62,7 @@ func play(t *testing.T, bind func(w *worker.Worker), opts ...func(*worker.Option
 func launch(t *testing.T, bind func(w *worker.Worker), opts ...func(*worker.Options)) *scene {
 	t.Helper()
 	mine, its := faultnet.Pipe(faultnet.PipeOptions{Buffer: 1 << 20})
-	s := &scene{t: t, result: make(chan error, 1), log: new(logBuffer)}
+	s := &scene{t: t, result: make(chan error, 1), log: new(logtest.Buffer)}
 	o := worker.Options{
 		App: "app", UUID: uuid, Endpoint: "/in/memory", Heartbeat: time.Hour, Disown: 2 * time.Hour,
 		Signals: []os.Signal{},
@@ -142,23 +142,6 @@ func packed(s string) string {
 		panic("too long")
 	}
 	return string([]byte{0xa0 | byte(len(s))}) + s
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // greet is a typed handler for tests.

@@ -3,10 +3,10 @@ package worker_test
 import (
 	"context"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/standin"
@@ -21,8 +21,10 @@ func runAsWorker() {
 		panic(err)
 	}
 	worker.Handle(w, "greet", greet)
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
 	worker.Handle(w, "slow", func(_ context.Context, in string) (string, error) {
-		time.Sleep(100 * time.Millisecond)
+		<-told // under way when the worker is told to stop
 		return in, nil
 	})
 	w.Main()

@@ -15,6 +15,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/faultnet"
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
@@ -358,7 +359,7 @@ func TestLies(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork()
 				ln := n.listen(t, here)
-				var log logged
+				var log logtest.Buffer
 				l := newLinks(t, n, cluster.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 				l.Link(peer, endpoints(here))
 				f := accept(t, ln, peer)
@@ -461,7 +462,7 @@ func TestBrokenConnections(t *testing.T) {
 // TestManyNodes: links have a limit, which is told once.
 func TestManyNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log logged
+		var log logtest.Buffer
 		l := newLinks(t, newNetwork(), cluster.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		for i := range 1100 {
 			l.Link(fmt.Sprint(i), endpoints(here))

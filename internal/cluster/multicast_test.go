@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cocaine/cocaine-go/internal/logtest"
 )
 
 // loop is a group in memory with one member, the test at the other end.
@@ -58,24 +60,6 @@ func (l *loop) Send(b []byte) error {
 func (l *loop) Close() error {
 	l.once.Do(func() { close(l.done) })
 	return nil
-}
-
-// buffer is a log that can be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) count(s string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.b.String(), s)
 }
 
 // nowhere is a network without anybody.
@@ -185,7 +169,7 @@ func TestNonsenseInTheGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoop()
 		links := newTestLinks(t)
-		var log buffer
+		var log logtest.Buffer
 		startTest(t, l, MulticastOptions{Links: links, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		for _, d := range [][]byte{{}, {0xc1}, bytes.Repeat([]byte{0xff}, maxDatagram), encodeDatagram("", ownEndpoints), encodeDatagram("nowhere", nil),
 			encodeDatagram(strings.Repeat("x", 300), ownEndpoints), encodeDatagram("own", ownEndpoints)} {
@@ -195,7 +179,7 @@ func TestNonsenseInTheGroup(t *testing.T) {
 		if have := links.Nodes(); len(have) > 0 {
 			t.Errorf("the nodes are %v", have)
 		}
-		if log.count("has the uuid of this one") != 0 {
+		if strings.Count(log.String(), "has the uuid of this one") != 0 {
 			t.Error("its own datagram is taken for that of another")
 		}
 		for range 3 {
@@ -205,7 +189,7 @@ func TestNonsenseInTheGroup(t *testing.T) {
 			l.in <- encodeDatagram(fmt.Sprint("node", i), ownEndpoints)
 		}
 		synctest.Wait()
-		if n := log.count("has the uuid of this one"); n != 1 {
+		if n := strings.Count(log.String(), "has the uuid of this one"); n != 1 {
 			t.Errorf("told %d times", n)
 		}
 		if have := links.Nodes(); len(have) != maxLinks {
@@ -220,7 +204,7 @@ func TestUnreachableGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoop()
 		l.fail = syscall.ENETUNREACH
-		var log buffer
+		var log logtest.Buffer
 		startTest(t, l, MulticastOptions{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		set := func(err error) {
 			time.Sleep(time.Minute)
@@ -231,7 +215,7 @@ func TestUnreachableGroup(t *testing.T) {
 		set(nil)
 		set(syscall.ENETUNREACH)
 		set(nil)
-		if n := log.count("cannot tell the multicast group"); n != 2 {
+		if n := strings.Count(log.String(), "cannot tell the multicast group"); n != 2 {
 			t.Errorf("told %d times", n)
 		}
 	})

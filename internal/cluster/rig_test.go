@@ -174,24 +174,6 @@ func serve(t *testing.T, ln net.Listener, services ...string) {
 	})
 }
 
-// logged is a log that can be read while it is written.
-type logged struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // identify answers the question who it is.
 func (f *fake) identify() {
 	f.t.Helper()

@@ -1,7 +1,6 @@
 package daemon_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -9,11 +8,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/daemon"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 )
 
@@ -188,24 +187,6 @@ func TestRoutingGroupAcrossNodes(t *testing.T) {
 	}
 }
 
-// logged is a log that can be read while it is written.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // TestBadGroupsAtStart: groups that cannot be used are left out and told, and cost
 // neither the start nor the good ones.
 func TestBadGroupsAtStart(t *testing.T) {
@@ -226,7 +207,7 @@ func TestBadGroupsAtStart(t *testing.T) {
 	n.c.Close()
 	stop(t, first)
 
-	var log logged
+	var log logtest.Buffer
 	second := start(t, daemon.Options{Config: configuration(dir, nil), Log: slog.New(slog.NewTextHandler(&log, nil))})
 	n = &node{Daemon: second, c: dial(t, second.Addr().String())}
 	r, err := n.c.Locator().ResolveSeed(ctx, "good", "ann")

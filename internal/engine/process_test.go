@@ -57,7 +57,7 @@ func runWorker(mode string) (status int) {
 	session, _ := enginetest.Serve(conn, arg("--uuid"), control) // a lost engine ends the session
 	switch mode {
 	case "parent":
-		time.Sleep(100 * time.Millisecond) // the handshake may leave
+		session.Drain(context.Background()) // the handshake has left
 		return 4
 	case "deaf":
 		select {}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cocaine/cocaine-go/internal/locator"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 )
 
@@ -93,8 +94,8 @@ func TestBadGroupsAreLeftOut(t *testing.T) {
 	st.breakdown("vanished", fs.ErrNotExist)
 	st.store("good", weights(map[string]uint64{"app_v1": 1}))
 
-	var log logLines
-	l := open(t, locator.Options{Storage: st, Log: log.logger()})
+	var log logtest.Buffer
+	l := open(t, locator.Options{Storage: st, Log: logger(&log)})
 	apps(t, l)
 	if got := where(l, "good", "x"); got != v1 {
 		t.Errorf("the good group resolved to %s", got)
@@ -125,8 +126,8 @@ func TestTableIsLimited(t *testing.T) {
 	st.store("a-small", weights(map[string]uint64{"app_v1": 1}))
 	st.store("b-big", weights(big))
 	st.store("c-small", weights(map[string]uint64{"app_v1": 1}))
-	var log logLines
-	l := open(t, locator.Options{Storage: st, Log: log.logger()})
+	var log logtest.Buffer
+	l := open(t, locator.Options{Storage: st, Log: logger(&log)})
 	apps(t, l)
 	if a, c := where(l, "a-small", "x"), where(l, "c-small", "x"); a != v1 || c != v1 {
 		t.Errorf("the small groups resolved to %s and %s", a, c)

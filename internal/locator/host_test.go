@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/locator"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 )
 
 // names is a resolver whose answer can be changed.
@@ -114,8 +115,8 @@ func TestNobodyLooksUpWithoutNeed(t *testing.T) {
 func TestUnresolvableHost(t *testing.T) {
 	n := &names{host: "h"}
 	n.set(errors.New("no DNS here"))
-	var log logLines
-	l := open(t, locator.Options{Hostname: "h", Resolver: n, Log: log.logger()})
+	var log logtest.Buffer
+	l := open(t, locator.Options{Hostname: "h", Resolver: n, Log: logger(&log)})
 	expose(t, l, service("echo", "[::]:80"))
 	s, err := l.Resolve("echo", "")
 	if err != nil || len(s.Endpoints) == 0 {
@@ -139,8 +140,8 @@ func TestHostIsLookedUpAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &names{host: "h"}
 		n.set(nil, "10.0.0.1")
-		var log logLines
-		l := open(t, locator.Options{Hostname: "h", Resolver: n, Log: log.logger()})
+		var log logtest.Buffer
+		l := open(t, locator.Options{Hostname: "h", Resolver: n, Log: logger(&log)})
 		expose(t, l, service("echo", "[::]:80"))
 		expose(t, l, service("fixed", "127.0.0.1:80"))
 		step := func(want string) {

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/cocaine/cocaine-go/internal/locator"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 )
 
@@ -267,22 +268,5 @@ func TestClosedLocator(t *testing.T) {
 	}
 }
 
-// logLines collects what a locator logs.
-type logLines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+// logger logs into a buffer.
+func logger(b *logtest.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }

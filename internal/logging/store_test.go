@@ -2,7 +2,6 @@ package logging_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/cocaine/cocaine-go/internal/logging"
+	"github.com/cocaine/cocaine-go/internal/logtest"
 )
 
 var epoch = time.Now().Truncate(time.Second).Add(-time.Hour)
@@ -423,7 +423,7 @@ func TestFailedWritesAreCounted(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "a"), nil, 0o600); err != nil { // in place of a directory
 		t.Fatal(err)
 	}
-	var said lockedBuffer
+	var said logtest.Buffer
 	s := openStore(t, logging.StoreOptions{Dir: dir, Log: slog.New(slog.NewTextHandler(&said, nil))})
 	emit(s, "a", epoch, "1", "2", "3")
 	for _, err := range s.Tail(t.Context(), []string{"a"}, logging.Query{Last: -1}) {
@@ -445,24 +445,6 @@ func TestFailedWritesAreCounted(t *testing.T) {
 	if n := strings.Count(said.String(), "log store fails"); n != 1 || !strings.Contains(said.String(), "not a directory") {
 		t.Errorf("the store says %q", said.String())
 	}
-}
-
-// lockedBuffer is a buffer that a logger may write to while the test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func TestAppNames(t *testing.T) {

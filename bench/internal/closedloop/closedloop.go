@@ -218,14 +218,7 @@ func RunBlocking(o Options, call func(conn int) error) (*Result, error) {
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	total := clock.Result()
-	for _, r := range recorders {
-		total.add(r.Result())
-	}
-	return total, nil
+	return sum(clock, recorders, errs)
 }
 
 // RunPipelined keeps requests in flight with one goroutine for each connection, which
@@ -262,6 +255,11 @@ func RunPipelined(o Options, work func(conn, n int, next func() bool, done func(
 		})
 	}
 	wg.Wait()
+	return sum(clock, recorders, errs)
+}
+
+// sum is what several goroutines have recorded, or what they failed with.
+func sum(clock *Recorder, recorders []*Recorder, errs []error) (*Result, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
