@@ -63,6 +63,7 @@ type inFlight struct {
 	u     *unary
 	tries attempts
 	err   error // that it could not begin with
+	begun bool  // its end is still to be told
 }
 
 // prepare checks what all calls have in common.
@@ -116,10 +117,12 @@ func (b *batch[Out, In]) begin(ctx context.Context, c *inFlight) error {
 	c.u.question.Later = true
 	c.tries = s.attempts()
 	c.tries.seen = s.observe(ctx, enqueueMethod, c.u.args, c.u.question.Chunk)
+	c.begun = true
 	if err := s.begin(ctx, &c.tries, enqueueMethod, b.event, c.u); err != nil {
 		if err == errNotUnary { // it is the enqueue of something that is no app
 			err = s.failed(b.event, err)
 		}
+		c.begun = false
 		s.over(&c.tries, err)
 		return err
 	}
@@ -146,17 +149,23 @@ func (b *batch[Out, In]) settled() bool {
 
 // finish gives the result of the oldest call. It returns false if the loop was left.
 func (b *batch[Out, In]) finish(ctx context.Context) bool {
+	return b.give(b.answer(ctx))
+}
+
+// answer decodes the answer of the oldest call into b.out.
+func (b *batch[Out, In]) answer(ctx context.Context) (err error) {
 	c := &b.ring[b.first%uint64(len(b.ring))]
-	err := c.err
-	if err == nil {
-		if !c.u.req.Ready() {
-			c.u.link.session.Flush()
-		}
-		c.u.into = &b.out
-		err = b.app.service.finish(ctx, &c.tries, c.u, enqueueMethod, b.event)
+	defer b.release(c)
+	if c.err != nil {
+		return c.err
 	}
-	b.release(c)
-	return b.give(err)
+	err, c.begun = errLeft, false
+	defer b.app.service.conclude(&c.tries, b.event, &err)
+	if !c.u.req.Ready() {
+		c.u.link.session.Flush()
+	}
+	c.u.into = &b.out
+	return b.app.service.finish(ctx, &c.tries, c.u, enqueueMethod, b.event)
 }
 
 // give gives the result that was decoded, or an error.
@@ -185,8 +194,10 @@ func (b *batch[Out, In]) stop() {
 	}
 	for b.first < b.after {
 		c := &b.ring[b.first%uint64(len(b.ring))]
-		if c.err == nil && c.u != nil && c.u.link != nil {
-			c.u.leave(context.Canceled)
+		if c.begun {
+			if c.u.link != nil { // else a function of the caller's panicked on the way
+				c.u.leave(context.Canceled)
+			}
 			b.app.service.over(&c.tries, b.app.service.failed(b.event, context.Canceled))
 		}
 		b.release(c)

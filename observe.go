@@ -2,6 +2,8 @@ package cocaine
 
 import (
 	"context"
+	"errors"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -48,7 +50,9 @@ type CallInfo struct {
 	// if that carries none, and when nothing was sent.
 	Trace Trace
 	// Err is what the caller got, a *CallError; nil for an answer that came to its
-	// end.
+	// end, or to that of the caller's interest: a loop that was left. If a function of
+	// the caller's panicked, the body of a loop over the answer for one, it is that
+	// *PanicError, and the outcome OutcomeCanceled.
 	Err error
 }
 
@@ -88,29 +92,30 @@ func (w *observation) carries(l *link, hs []Header) {
 
 // do makes a call and has f receive the answer, again as often as the policy says
 // and the way it failed allows.
-func (s *Service) do(ctx context.Context, o *opening, f func(*Stream) error) error {
+func (s *Service) do(ctx context.Context, o *opening, f func(*Stream) error) (err error) {
 	if err := s.check(ctx, o.name); err != nil {
 		return s.refused(ctx, o, err)
 	}
 	tries := s.attempts()
 	tries.seen = s.observe(ctx, o.method, o.args, o.chunk)
-	err := s.repeat(ctx, &tries, o, f)
-	s.over(&tries, err)
-	return err
+	err = errLeft
+	defer s.conclude(&tries, o.name, &err)
+	return s.repeat(ctx, &tries, o, f)
 }
 
 // open starts a call whose stream goes on afterwards.
-func (s *Service) open(ctx context.Context, o opening) (*Stream, error) {
+func (s *Service) open(ctx context.Context, o opening) (st *Stream, err error) {
 	if err := s.check(ctx, o.name); err != nil {
 		return nil, s.refused(ctx, &o, err)
 	}
 	tries := s.attempts()
 	tries.seen = s.observe(ctx, o.method, o.args, o.chunk)
+	err = errLeft
+	defer s.conclude(&tries, o.name, &err)
 	if err := s.begin(ctx, &tries, o.method, o.name, &o); err != nil {
-		s.over(&tries, err)
 		return nil, err
 	}
-	st := o.stream
+	st, tries.handed = o.stream, true
 	if tries.seen != nil {
 		tries.seen.info.Attempts = tries.total()
 	}
@@ -144,6 +149,27 @@ func (s *Service) callError(seen *observation, err error) error {
 		return err
 	}
 	return s.failed(seen.info.Method, err)
+}
+
+// errLeft is the end of a call whose caller ended its goroutine meanwhile.
+var errLeft = error(&kindError{errors.New("caller ended its goroutine"), context.Canceled})
+
+// conclude is deferred by whoever makes a call, and notes its end: with the error that
+// is about to be returned, or with the panic of a function of the caller's that the
+// call ran, the body of a loop over the answer for one. The panic goes on. An end that
+// another is to tell of is none of its business.
+func (s *Service) conclude(tries *attempts, name string, err *error) {
+	v := recover()
+	switch {
+	case v != nil:
+		s.over(tries, s.failed(name, &PanicError{Value: v, Stack: debug.Stack()}))
+		panic(v)
+	case tries.handed:
+	case *err == errLeft:
+		s.over(tries, s.failed(name, errLeft))
+	default:
+		s.over(tries, *err)
+	}
 }
 
 // over notes the end of a call and of all its attempts.

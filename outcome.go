@@ -15,7 +15,7 @@ const (
 	OutcomeOK          Outcome = iota // the answer has come
 	OutcomeError                      // the service, or the handler of a worker, answered with an error
 	OutcomeTimeout                    // the caller's time was up
-	OutcomeCanceled                   // the caller gave up: it cancelled the context, or closed the stream or the client
+	OutcomeCanceled                   // the caller gave up: it cancelled the context, closed the stream or the client, or panicked
 	OutcomeUnavailable                // nobody serves the name, nobody answers there, or the connection was lost
 	OutcomeInvalid                    // the two do not fit: no such method, another version, a bad argument or answer
 	outcomes
@@ -46,7 +46,7 @@ func OutcomeOf(err error) Outcome {
 	switch {
 	case err == nil, unwrapCall(err) == io.EOF:
 		return OutcomeOK
-	case isAny(err, ErrClosed, context.Canceled):
+	case isAny(err, ErrClosed, context.Canceled), isA[*PanicError](err):
 		return OutcomeCanceled
 	case isAny(err, ErrBadArgument, ErrBadAnswer, ErrNoMethod, ErrNoMessage, ErrTooLarge), isA[*VersionError](err):
 		return OutcomeInvalid

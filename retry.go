@@ -103,6 +103,7 @@ type attempts struct {
 	made    int
 	resent  bool         // the free repeat was used
 	seen    *observation // of the call; nil if nobody wants to hear of it
+	handed  bool         // another tells of the end: the stream that was opened
 }
 
 // total is how often the call was tried.

@@ -71,17 +71,15 @@ func (u *unary) encodeEvent(event string, format codec.Format, in any) (err erro
 
 // ask makes a call, again as often as the policy says and the way it failed allows,
 // and decodes the answer. Errors give the call the name.
-func (s *Service) ask(ctx context.Context, u *unary, method, name string) error {
+func (s *Service) ask(ctx context.Context, u *unary, method, name string) (err error) {
 	tries := s.attempts()
 	tries.seen = s.observe(ctx, method, u.args, u.question.Chunk)
-	err := s.begin(ctx, &tries, method, name, u)
-	switch err {
-	case nil:
-		return s.finish(ctx, &tries, u, method, name)
-	case errNotUnary:
-		return err
+	err = errLeft
+	defer s.conclude(&tries, name, &err)
+	if err = s.begin(ctx, &tries, method, name, u); err == nil {
+		err = s.finish(ctx, &tries, u, method, name)
 	}
-	s.over(&tries, err)
+	tries.handed = err == errNotUnary // the caller makes it another call
 	return err
 }
 
@@ -96,7 +94,6 @@ func (s *Service) finish(ctx context.Context, tries *attempts, u *unary, method,
 			err = s.failed(name, &kindError{err, ErrBadAnswer})
 		}
 	}
-	s.over(tries, err)
 	return err
 }
 
