@@ -172,6 +172,9 @@ func (c *core) Create(ctx context.Context, path string, value []byte) error {
 }
 
 func (c *core) create(ctx context.Context, path string, value []byte) error {
+	if err := checkNew(path); err != nil {
+		return err
+	}
 	if err := c.shape.take(ctx); err != nil {
 		return err
 	}
@@ -330,6 +333,9 @@ func (c *core) Increment(ctx context.Context, path string, number []byte) (Versi
 
 // begin creates a node for a number below a node that is there.
 func (c *core) begin(ctx context.Context, path string, number []byte) (Versioned, error) {
+	if err := checkNew(path); err != nil {
+		return Versioned{}, err
+	}
 	if err := c.shape.take(ctx); err != nil {
 		return Versioned{}, err
 	}
@@ -390,6 +396,9 @@ func (c *core) Hold(ctx context.Context, path string, value []byte) (*Held, erro
 }
 
 func (c *core) hold(ctx context.Context, path string, value []byte) (*Held, error) {
+	if err := checkNew(path); err != nil {
+		return nil, err
+	}
 	if err := c.shape.take(ctx); err != nil {
 		return nil, err
 	}
@@ -417,6 +426,9 @@ func (c *core) Lock(ctx context.Context, path string, value []byte) (*Held, erro
 
 // join adds a member to the queue of a lock.
 func (c *core) join(ctx context.Context, path string, value []byte) (*Held, error) {
+	if err := checkNew(path); err != nil {
+		return nil, err
+	}
 	if err := c.shape.take(ctx); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -18,8 +20,9 @@ const (
 const root = "/"
 
 // CheckPath tells whether a path names a node: it is "/" and a name, once or more
-// often, up to 64 times and 1024 bytes. A name has no slash and no NUL, and is not
-// empty, "." or "..". The root itself can not be named. The error wraps ErrBadPath.
+// often, up to 64 times and 1024 bytes. A name has no slash and no byte below 0x1f, and
+// is not empty, "." or "..". The root itself can not be named. The error wraps
+// ErrBadName if it is a name that is wrong, else ErrBadPath.
 func CheckPath(path string) error {
 	switch {
 	case path == root:
@@ -36,9 +39,29 @@ func CheckPath(path string) error {
 	for name := range strings.SplitSeq(path[1:], "/") {
 		switch name {
 		case "":
-			return fmt.Errorf("%w: it has an empty name", ErrBadPath)
+			return fmt.Errorf("%w: it is empty", ErrBadName)
 		case ".", "..":
-			return fmt.Errorf("%w: it has a name %q", ErrBadPath, name)
+			return fmt.Errorf("%w %q", ErrBadName, name)
+		}
+	}
+	for _, c := range []byte(path) {
+		if c < 0x1f {
+			return fmt.Errorf("%w: it has a byte %#02x", ErrBadName, c)
+		}
+	}
+	return nil
+}
+
+// checkNew tells whether a path, which CheckPath knows to be one, may be that of a new
+// node: its names are UTF-8 and of characters that ZooKeeper takes. Neither control
+// characters nor specials are, nor anything past the basic plane or for private use.
+func checkNew(path string) error {
+	for i, c := range path {
+		switch {
+		case c == utf8.RuneError && !strings.HasPrefix(path[i:], string(utf8.RuneError)):
+			return fmt.Errorf("%w: it is not UTF-8", ErrBadName)
+		case unicode.IsControl(c), 0xd800 <= c && c <= 0xf8ff, 0xfff0 <= c:
+			return fmt.Errorf("%w: it has the character %U", ErrBadName, c)
 		}
 	}
 	return nil

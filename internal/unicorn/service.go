@@ -231,6 +231,7 @@ var codes = []struct {
 	{ErrNotNumber, idl.CategoryUnicorn, idl.UnicornBadType},
 	{ErrDamaged, idl.CategoryUnicorn, idl.UnicornBadValue},
 	{ErrBadPath, idl.CategoryUnicorn, idl.UnicornBadPath},
+	{ErrBadName, idl.CategoryUnicorn, idl.UnicornBackendInternal},
 	{ErrVersion, idl.CategoryUnicorn, idl.UnicornVersionMismatch},
 	{ErrNoNode, idl.CategoryUnicorn, idl.UnicornNoNode},
 	{ErrNodeExists, idl.CategoryUnicorn, idl.UnicornNodeExists},

@@ -319,8 +319,11 @@ func TestServiceErrors(t *testing.T) {
 	// What the tree refuses.
 	want(u, idl.UnicornBadPath, idl.UnicornGet, "/")
 	want(u, idl.UnicornBadPath, idl.UnicornGet, "nopath")
-	want(u, idl.UnicornBadPath, idl.UnicornCreate, "/a/../b", 1)
-	want(u, idl.UnicornBadPath, idl.UnicornSubscribe, "/a/")
+	want(u, idl.UnicornBackendInternal, idl.UnicornCreate, "/a/../b", 1)
+	want(u, idl.UnicornBackendInternal, idl.UnicornCreate, "/\U0001f600", 1)
+	want(u, idl.UnicornBackendInternal, idl.UnicornSubscribe, "/a/")
+	want(u, idl.UnicornBackendInternal, idl.UnicornGet, "/a//b")
+	want(u, idl.UnicornBackendInternal, idl.UnicornLock, "/.")
 	want(u, idl.UnicornBadPath, idl.UnicornChildrenSubscribe, "/")
 	want(u, idl.UnicornBadPath, idl.UnicornLock, "")
 	want(u, idl.UnicornVersionMismatch, idl.UnicornPut, "/new", "v", -1)
@@ -341,6 +344,10 @@ func TestServiceErrors(t *testing.T) {
 	deep := bytes.Repeat([]byte{0x91}, 29)
 	channel++
 	p.Write(slices.Concat([]byte{0x93, byte(channel), idl.UnicornCreate, 0x92, 0xa2, '/', 'd'}, deep, []byte{0x90}))
+	p.WantError(channel, dispatch, 2)
+	// A map that clients of the original cannot hold.
+	channel++
+	p.Write([]byte{0x93, byte(channel), idl.UnicornPut, 0x93, 0xa2, '/', 'd', 0x81, 1, 2, 0})
 	p.WantError(channel, dispatch, 2)
 	// The connection has survived all that.
 	channel++

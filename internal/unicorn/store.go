@@ -127,6 +127,9 @@ var (
 	ErrDamaged = errors.New("stored value is damaged")
 	// ErrBadPath means that a path is none. See CheckPath.
 	ErrBadPath = errors.New("bad path")
+	// ErrBadName means that a path has a name that no node has, or may be given. See
+	// CheckPath.
+	ErrBadName = errors.New("bad name")
 	// ErrVersion means that the version of a node is not the given one.
 	ErrVersion = errors.New("version does not match")
 	// ErrNoNode means that there is no node.
@@ -139,8 +142,8 @@ var (
 	ErrEphemeral = errors.New("node is ephemeral and cannot have children")
 	// ErrTooLarge means that a value is larger than MaxValue.
 	ErrTooLarge = errors.New("value is too large")
-	// ErrBadValue means that a value is not exactly one msgpack value, or nested too
-	// deep to be sent.
+	// ErrBadValue means that a value is not exactly one msgpack value, has a map with a
+	// key that is not raw, or is nested too deep to be sent.
 	ErrBadValue = errors.New("bad value")
 	// ErrClosed means that the store was closed, or that the state engine is gone.
 	ErrClosed = errors.New("unicorn is closed")
@@ -154,10 +157,37 @@ func checkValue(value []byte) error {
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d bytes follow it", len(rest))
 	}
+	if err == nil {
+		_, err = checkKeys(value)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadValue, err)
 	}
 	return nil
+}
+
+// checkKeys walks the first value of b, which is well-formed, and returns what follows
+// it. The keys of maps must be raw: other clients have no type for such a map.
+func checkKeys(b []byte) (rest []byte, err error) {
+	t, err := msgpack.ReadToken(b)
+	if err != nil {
+		return nil, err
+	}
+	rest = b[t.Size:]
+	if t.Kind != msgpack.KindArray && t.Kind != msgpack.KindMap {
+		return rest, nil
+	}
+	for i := range t.Items {
+		if t.Kind == msgpack.KindMap && i%2 == 0 {
+			if key, err := msgpack.ReadToken(rest); err != nil || key.Kind != msgpack.KindRaw {
+				return nil, fmt.Errorf("a map has a key that is %s, want raw", key.Kind)
+			}
+		}
+		if rest, err = checkKeys(rest); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
 }
 
 // cannot wraps the cause of a failed operation.

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) unicorn.Store) {
 		{"IncrementWithoutParent", incrementWithoutParent},
 		{"Paths", paths},
 		{"BadPaths", badPaths},
+		{"BadNewPaths", badNewPaths},
 		{"ValuesAreVerbatim", verbatim},
 		{"BadValues", badValues},
 		{"ValuesAreCopied", copied},
@@ -338,10 +339,10 @@ func incrementWithoutParent(t *testing.T, s unicorn.Store) {
 }
 
 func paths(t *testing.T, s unicorn.Store) {
-	long := "/" + strings.Repeat("\xff", 1023)
+	long := "/" + strings.Repeat("\u00ff", 511) + "x"
 	deep := strings.Repeat("/d", 64)
 	for _, path := range []string{
-		"/a", "/a.b", "/*", "/>", "/ ", "/=", "/=41", "/A", "/\xff\x01\n", "/...", "/..a", "/héllo/wörld", long, deep,
+		"/a", "/a.b", "/*", "/>", "/ ", "/=", "/=41", "/A", "/\u00ff\u00a0", "/...", "/..a", "/héllo/wörld", long, deep,
 		"/.acls/event/storage/uids/17",
 	} {
 		mustCreate(t, s, path, path)
@@ -359,27 +360,54 @@ func paths(t *testing.T, s unicorn.Store) {
 }
 
 func badPaths(t *testing.T, s unicorn.Store) {
-	ctx := t.Context()
 	for _, path := range []string{
-		"", "/", "//", "a", "a/b", "nopath", "/a/", "//a", "/a//b", "/.", "/..", "/a/../b", "/../a", "/a/..", "/./a", "/a\x00b", "\x00",
-		"/" + strings.Repeat("a", 1024), strings.Repeat("/a", 65),
+		"", "/", "a", "a/b", "nopath", "/a\x00b", "\x00", "/" + strings.Repeat("a", 1024), strings.Repeat("/a", 65),
 	} {
-		_, err := s.Get(ctx, path)
-		wantError(t, err, unicorn.ErrBadPath)
-		wantError(t, s.Create(ctx, path, enc(1)), unicorn.ErrBadPath)
-		_, _, err = s.Put(ctx, path, enc(1), 0)
-		wantError(t, err, unicorn.ErrBadPath)
-		wantError(t, s.Del(ctx, path, -1), unicorn.ErrBadPath)
-		_, err = s.Increment(ctx, path, enc(1))
-		wantError(t, err, unicorn.ErrBadPath)
-		_, err = s.Subscribe(path)
-		wantError(t, err, unicorn.ErrBadPath)
-		_, err = s.SubscribeChildren(path)
-		wantError(t, err, unicorn.ErrBadPath)
-		_, err = s.Lock(ctx, path, enc(1))
-		wantError(t, err, unicorn.ErrBadPath)
-		_, err = s.Hold(ctx, path, enc(1))
-		wantError(t, err, unicorn.ErrBadPath)
+		wantRefused(t, s, path, unicorn.ErrBadPath)
+	}
+	for _, path := range []string{
+		"//", "/a/", "//a", "/a//b", "/.", "/..", "/a/../b", "/../a", "/a/..", "/./a", "/\x01", "/a\n", "/\x1e/b",
+	} {
+		wantRefused(t, s, path, unicorn.ErrBadName)
+	}
+}
+
+func wantRefused(t *testing.T, s unicorn.Store, path string, want error) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := s.Get(ctx, path)
+	wantError(t, err, want)
+	_, _, err = s.Put(ctx, path, enc(1), 0)
+	wantError(t, err, want)
+	wantError(t, s.Del(ctx, path, -1), want)
+	_, err = s.Subscribe(path)
+	wantError(t, err, want)
+	_, err = s.SubscribeChildren(path)
+	wantError(t, err, want)
+	wantNotMade(t, s, path, want)
+}
+
+func wantNotMade(t *testing.T, s unicorn.Store, path string, want error) {
+	t.Helper()
+	ctx := t.Context()
+	wantError(t, s.Create(ctx, path, enc(1)), want)
+	_, err := s.Increment(ctx, path, enc(1))
+	wantError(t, err, want)
+	_, err = s.Lock(ctx, path, enc(1))
+	wantError(t, err, want)
+	_, err = s.Hold(ctx, path, enc(1))
+	wantError(t, err, want)
+}
+
+// badNewPaths are those of nodes that nobody can make, and so are missing.
+func badNewPaths(t *testing.T, s unicorn.Store) {
+	for _, path := range []string{
+		"/\xff", "/a\xe2\x82", "/\x1f", "/a\x7f", "/\u009f", "/\ue000", "/\uf8ff", "/\ufff0", "/\ufffd", "/\U0001f600", "/\xed\xa0\x80",
+	} {
+		wantMissing(t, s, path)
+		wantNotMade(t, s, path, unicorn.ErrBadName)
+		wantError(t, s.Create(t.Context(), path+"/b", enc(1)), unicorn.ErrBadName)
+		wantMissing(t, s, path)
 	}
 }
 
@@ -388,7 +416,7 @@ func verbatim(t *testing.T, s unicorn.Store) {
 	for i, value := range [][]byte{
 		{0xc0}, {0xc2}, {0x07}, {0xcc, 0x07}, {0xd3, 0, 0, 0, 0, 0, 0, 0, 7}, {0xca, 0x40, 0, 0, 0},
 		{0xa0}, {0xd9, 0x01, 'x'}, {0xc4, 0x01, 'x'}, {0xda, 0x00, 0x01, 'x'},
-		{0x90}, {0xdc, 0, 1, 0xc0}, {0x80}, {0x81, 0x01, 0x02}, {0x82, 0xa1, 'k', 1, 0xa1, 'k', 2},
+		{0x90}, {0xdc, 0, 1, 0xc0}, {0x80}, {0x81, 0xc4, 0x01, 'k', 0x02}, {0x82, 0xa1, 'k', 1, 0xa1, 'k', 2},
 		nest(28), largest,
 	} {
 		path := fmt.Sprintf("/v%d", i)
@@ -417,6 +445,7 @@ func badValues(t *testing.T, s unicorn.Store) {
 	}{
 		{nil, unicorn.ErrBadValue}, {[]byte{}, unicorn.ErrBadValue}, {[]byte{0xc1}, unicorn.ErrBadValue},
 		{[]byte{0xa2, 'x'}, unicorn.ErrBadValue}, {[]byte{1, 2}, unicorn.ErrBadValue}, {nest(29), unicorn.ErrBadValue},
+		{[]byte{0x81, 1, 2}, unicorn.ErrBadValue}, {[]byte{0x92, 0x80, 0x81, 0xa1, 'k', 0x82, 0xa1, 'k', 1, 0xc0, 2}, unicorn.ErrBadValue},
 		{slices.Concat([]byte{0xdb, 0, 0x0f, 0x9f, 0xfc}, make([]byte, unicorn.MaxValue-4)), unicorn.ErrTooLarge},
 	} {
 		wantError(t, s.Create(ctx, "/a", bad.value), bad.want)
