@@ -49,7 +49,7 @@ func (a *app) info(ctx context.Context, c *cocaine.Client, name string) error {
 	case !a.asJSON():
 		return a.printApp(app)
 	}
-	doc, err := cocaine.Get[map[string]any](ctx, c.Service("node"), "info", name, engine.InfoOverseer|engine.InfoManifest|engine.InfoProfile)
+	doc, err := cocaine.Get[map[string]any](ctx, c.Service("node"), "info", name, engine.InfoOverseer|engine.InfoManifest|engine.InfoProfile|engine.InfoMore)
 	if err != nil {
 		return cannot(err, "show %s", name)
 	}

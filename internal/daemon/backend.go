@@ -25,7 +25,7 @@ func (b *backend) Status(ctx context.Context) (map[string]any, error) {
 	apps := []any{}
 	running := make(map[string]bool)
 	for _, name := range d.node.Names() {
-		doc, err := d.node.Info(name, engine.InfoOverseer)
+		doc, err := d.node.Info(name, engine.InfoOverseer|engine.InfoMore)
 		if err != nil {
 			continue // stopped meanwhile
 		}

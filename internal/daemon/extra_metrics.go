@@ -31,7 +31,7 @@ func (d *Daemon) allMetrics(context.Context) ([]metrics.Metric, error) {
 		if err != nil {
 			continue // stopped meanwhile
 		}
-		all = append(all, appMetrics(app, a.Report(engine.InfoOverseer), a.Engine())...)
+		all = append(all, appMetrics(app, a.Report(engine.InfoOverseer|engine.InfoMore), a.Engine())...)
 	}
 	for i := range all {
 		all[i].Tags = map[string]string{"node": d.id}

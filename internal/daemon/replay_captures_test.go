@@ -14,12 +14,10 @@ var differences = map[string]string{
 	"mistake":    "protocol mistakes with the framing intact",
 	"closed":     "a frame on a closed channel",
 	"unbound":    "`settings`, `goaway`, methods that are declared but not bound",
-	"unknown":    "an unknown worker",
 	"generation": "a first frame on channel 0",
 	"children":   "unicorn: the version of `children_subscribe`",
 	"keys":       "storage: keys with `/`, `..` or nothing in them",
 	"nil":        "nil in the place of the headers",
-	"info":       "info of apps",
 	"control":    "the close of a `control` stream",
 	"custom":     "errors of `control`, `publish` and `routing`",
 	"verbatim":   "the bytes of chunks",
@@ -27,6 +25,8 @@ var differences = map[string]string{
 	"runlist":    "an app of the runlist that cannot be started",
 	"broken":     "an app that could not be deployed",
 	"stop":       "the end of the runtime",
+	"waiting":    "a request for an app whose program cannot be started",
+	"isolate":    "`isolate.type` of `process`",
 	"unicat":     "`unicat`",
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/rpc"
-	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
@@ -81,12 +80,9 @@ func TestHandshakes(t *testing.T) {
 		want(rpc.Usage{}, 0, 0)
 		ws := r.pool(2)
 		want(rpc.Usage{Accepted: 2, Sessions: 2, Opened: 2, Open: 2}, 0, 0)
-		conn, err := r.ln.Dial(r.t.Context())
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		stranger := rpctest.Play(r.t, conn)
+		stranger := r.newcomer()
 		stranger.Send(1, idl.WorkerHandshake, "nobody")
+		stranger.Send(1, idl.WorkerHeartbeat)
 		stranger.WantClosed()
 		want(rpc.Usage{Accepted: 3, Sessions: 2, Opened: 3, Open: 2}, 1, 0)
 		time.Sleep(10 * time.Second)

@@ -91,31 +91,32 @@ type Engine struct {
 
 	_ [64]byte // what never changes does not share a line of the cache with what always does
 
-	mu       sync.Mutex
-	mode     mode
-	workers  map[string]*worker // the pool: every worker that has not ended
-	buckets  buckets            // active workers, by load
-	staying  int                // workers that are not on their way out
-	active   int                // workers in state active
-	load     int                // open requests on all workers
-	queue    queue
-	timers   timers
-	unwanted unwanted
-	hears    bool // the worker that came last understands revoke
-	bare     bool // workers are started without --protocol, see minded
-	target   int  // wanted pool size set by control; 0 = automatic
-	floor    int  // workers to have at least: 1 once a request has come, less again as idle ones are retired
-	back     backoff
-	idle     idleCheck
-	free     *request
-	nfree    int
-	stats    stats
-	idleness chan struct{} // closed when draining and nothing is left; nil when nobody waits
-	gone     chan struct{} // closed when stopped and the pool is empty; nil when nobody waits
-	news     chan struct{} // closed when something happened that Warm waits for; nil when nobody waits
-	failures int           // workers that died before they were ready, in a row
-	last     *Crash        // the latest one
-	unready  *Crash        // the latest of a worker that was never ready
+	mu        sync.Mutex
+	mode      mode
+	workers   map[string]*worker // the pool: every worker that has not ended
+	buckets   buckets            // active workers, by load
+	strangers int                // connections of workers that nobody waits for
+	staying   int                // workers that are not on their way out
+	active    int                // workers in state active
+	load      int                // open requests on all workers
+	queue     queue
+	timers    timers
+	unwanted  unwanted
+	hears     bool // the worker that came last understands revoke
+	bare      bool // workers are started without --protocol, see minded
+	target    int  // wanted pool size set by control; 0 = automatic
+	floor     int  // workers to have at least: 1 once a request has come, less again as idle ones are retired
+	back      backoff
+	idle      idleCheck
+	free      *request
+	nfree     int
+	stats     stats
+	idleness  chan struct{} // closed when draining and nothing is left; nil when nobody waits
+	gone      chan struct{} // closed when stopped and the pool is empty; nil when nobody waits
+	news      chan struct{} // closed when something happened that Warm waits for; nil when nobody waits
+	failures  int           // workers that died before they were ready, in a row
+	last      *Crash        // the latest one
+	unready   *Crash        // the latest of a worker that was never ready
 
 	leases Leases // has a lock of its own, which comes before mu
 }

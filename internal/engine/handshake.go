@@ -15,7 +15,7 @@ const sigterm = syscall.SIGTERM
 type handshake Engine
 
 // Accept takes [channel, 0, [uuid]]. The channel becomes the worker's control
-// channel. A worker that nobody waits for is hung up on; one that has shaken hands
+// channel. A worker that nobody waits for is a stranger; one that has shaken hands
 // may not open channels, and is told so.
 func (h *handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
 	e := (*Engine)(h)
@@ -34,12 +34,50 @@ func (h *handshake) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.
 	}
 	w := e.shaken(b, s, channel, id, relay.HearsRevoke(f.Headers))
 	if w == nil {
-		e.log.Warn("unknown worker hung up on", "worker", id)
+		e.log.Warn("worker is unknown", "worker", id)
 		e.stays.Add(0)
+		return e.ignore(s)
+	}
+	return (*control)(w)
+}
+
+// maxStrangers is how many connections of strangers an engine leaves open.
+const maxStrangers = 64
+
+// A stranger is a worker that nobody waits for, on the channel of its handshake. As
+// the original has it, it is told nothing and its connection stays until it says
+// something more there, which is mostly its first heartbeat.
+type stranger struct {
+	e *Engine
+	s *rpc.Session
+}
+
+// ignore leaves the connection of a stranger open, unless there are enough of them.
+func (e *Engine) ignore(s *rpc.Session) rpc.Receiver {
+	e.mu.Lock()
+	full := e.strangers == maxStrangers
+	if !full {
+		e.strangers++
+	}
+	e.mu.Unlock()
+	if full {
 		s.Close()
 		return nil
 	}
-	return (*control)(w)
+	return stranger{e, s}
+}
+
+// Receive hangs up on who goes on as if it were known.
+func (t stranger) Receive(*rpc.Batch, *rpc.Frame) bool {
+	t.s.Close()
+	return false
+}
+
+// Lost says that the stranger is gone.
+func (t stranger) Lost(*rpc.Batch, error) {
+	t.e.mu.Lock()
+	defer t.e.mu.Unlock()
+	t.e.strangers--
 }
 
 // knows reports whether a connection is that of a worker.

@@ -7,16 +7,17 @@ import (
 	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
-// Flags of node.info.
+// Flags of node.info. InfoMore is of this runtime; the original ignores it.
 const (
 	InfoOverseer = 1 << iota // the report of the engine
 	InfoManifest             // with the manifest
 	InfoProfile              // with the profiles
+	InfoMore                 // with what the original does not tell
 )
 
-// Info is the report that node.info and the app's own info give: the keys of the
-// original, and beside them "release", "health", "expired" and "timeouts" in
-// "requests", and "pid" in "slaves". Floats are rounded up as the original does.
+// Info is the report that node.info and the app's own info give. It has the keys of the
+// original, and with InfoMore beside them "release", "health", "expired" and "timeouts"
+// in "requests", and "pid" in "slaves". Floats are rounded up as the original does.
 func (e *Engine) Info(flags int) map[string]any {
 	m, timings := e.snapshot(flags)
 	m["timings"] = shares(&timings)
@@ -33,12 +34,9 @@ func (e *Engine) snapshot(flags int) (map[string]any, timing.Histogram) {
 	e.stats.rate.advance(now)
 	r := e.stats.rate.rates
 	m := map[string]any{
-		"uptime":  int64(time.Duration(now).Seconds()),
-		"profile": e.profileInfo(flags),
-		"requests": map[string]any{
-			"accepted": e.stats.accepted, "rejected": e.stats.rejected,
-			"expired": e.stats.expired, "timeouts": e.stats.timeouts,
-		},
+		"uptime":   int64(time.Duration(now).Seconds()),
+		"profile":  e.profileInfo(flags),
+		"requests": e.requestsInfo(flags),
 		"queue": map[string]any{
 			"capacity":         e.p.QueueLimit,
 			"depth":            e.queue.n,
@@ -49,11 +47,12 @@ func (e *Engine) snapshot(flags int) (map[string]any, timing.Histogram) {
 		"rate_mean": roundUp(e.stats.rate.mean(now), 3),
 		"load":      e.load,
 		"pool":      e.poolInfo(now, flags),
-		"release":   e.o.Release,
-		"health":    e.health(),
 	}
 	if flags&InfoManifest != 0 {
 		m["manifest"] = e.o.Manifest.Raw
+	}
+	if flags&InfoMore != 0 {
+		m["release"], m["health"] = e.o.Release, e.health()
 	}
 	return m, e.stats.timings
 }
@@ -67,6 +66,14 @@ func (e *Engine) profileInfo(flags int) map[string]any {
 	m := map[string]any{"name": e.o.ProfileName}
 	if flags&InfoProfile != 0 {
 		m["data"] = e.p.Raw
+	}
+	return m
+}
+
+func (e *Engine) requestsInfo(flags int) map[string]any {
+	m := map[string]any{"accepted": e.stats.accepted, "rejected": e.stats.rejected}
+	if flags&InfoMore != 0 {
+		m["expired"], m["timeouts"] = e.stats.expired, e.stats.timeouts
 	}
 	return m
 }
@@ -127,11 +134,15 @@ func (e *Engine) workerInfo(w *worker, now instant, flags int) map[string]any {
 		r.mu.Unlock()
 		oldest = max(oldest, time.Duration(now-r.runStart).Milliseconds())
 	}
-	return map[string]any{
+	m := map[string]any{
 		"accepted": w.accepted, "load:tx": tx, "load:rx": rx, "load:total": w.load,
 		"state": w.state.String(), "uptime": int64(time.Duration(now - w.born).Seconds()),
-		"profile": e.profileInfo(flags), "oldest_channel_age": oldest, "pid": w.pid,
+		"profile": e.profileInfo(flags), "oldest_channel_age": oldest,
 	}
+	if flags&InfoMore != 0 {
+		m["pid"] = w.pid
+	}
+	return m
 }
 
 // health says in a few words how the app is doing: "ok", "starting", or what went

@@ -467,7 +467,7 @@ func TestGiveUp(t *testing.T) {
 		r.wantCount(0, "queue", "depth")
 		three := r.call("e")
 		r.client.WantError(three, idl.CategoryNode, idl.NodeNoResources)
-		health := r.Info(1)["health"].(map[string]any)
+		health := r.Info(engine.InfoMore)["health"].(map[string]any)
 		if health["state"] != "failing" || health["failures"] != 3 || !strings.Contains(health["last_crash"].(string), "exit status 2") {
 			t.Errorf("health is %v", health)
 		}
@@ -475,7 +475,7 @@ func TestGiveUp(t *testing.T) {
 		four := r.call("e")
 		r.client.WantIdle()
 		r.ready().Want(2, idl.WorkerInvoke, "e")
-		if state := r.Info(1)["health"].(map[string]any)["state"]; state != "ok" {
+		if state := r.Info(engine.InfoMore)["health"].(map[string]any)["state"]; state != "ok" {
 			t.Errorf("health is %v", state)
 		}
 		_ = four

@@ -166,7 +166,7 @@ func (a *app) crash() engine.Crash {
 // pid is the process of the only worker.
 func (a *app) pid() int {
 	a.t.Helper()
-	for _, w := range a.Info(1)["pool"].(map[string]any)["slaves"].(map[string]any) {
+	for _, w := range a.Info(engine.InfoMore)["pool"].(map[string]any)["slaves"].(map[string]any) {
 		return w.(map[string]any)["pid"].(int)
 	}
 	a.t.Fatal("there is no worker")
@@ -270,7 +270,7 @@ func TestRealProcesses(t *testing.T) {
 	})
 	t.Run("strangers on the socket", func(t *testing.T) {
 		a := newApp(t, "echo", nil)
-		for _, say := range []string{"GET / HTTP/1.0\r\n\r\n", "\xc1", "\x93\x01\x00\x91\xa1x"} {
+		for _, say := range []string{"GET / HTTP/1.0\r\n\r\n", "\xc1", "\x93\x01\x00\x91\xa1x\x93\x01\x00\x90"} {
 			conn, err := net.Dial("unix", a.socket)
 			if err != nil {
 				t.Fatal(err)

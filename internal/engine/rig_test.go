@@ -100,7 +100,7 @@ func (r *rig) call(event string, hs ...hpack.Header) (channel uint64) {
 // count reads a number of Info by its path.
 func (r *rig) count(path ...string) int {
 	r.t.Helper()
-	var v any = r.Info(engine.InfoOverseer)
+	var v any = r.Info(engine.InfoMore)
 	for _, key := range path {
 		m, ok := v.(map[string]any)
 		if !ok || m[key] == nil {

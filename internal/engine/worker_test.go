@@ -234,26 +234,30 @@ func TestHangUpBeforeSpawnReturns(t *testing.T) {
 	})
 }
 
-// node-engine 12.3 case 9: a worker that nobody waits for is hung up on, and the
-// pool is not touched.
-func TestStrangers(t *testing.T) {
-	stranger := func(r *rig) *rpctest.Peer {
-		conn, err := r.ln.Dial(r.t.Context())
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		return rpctest.Play(r.t, conn)
+// newcomer connects to the workers' socket.
+func (r *rig) newcomer() *rpctest.Peer {
+	r.t.Helper()
+	conn, err := r.ln.Dial(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
 	}
+	return rpctest.Play(r.t, conn)
+}
+
+// A worker that nobody waits for is told nothing and hung up on when it goes on, as by
+// the original; the pool is not touched.
+func TestStrangers(t *testing.T) {
 	tests := []struct {
 		name string
+		left bool // its connection is, until it goes on
 		say  func(r *rig, p *rpctest.Peer, w *worker)
 	}{
-		{"unknown uuid", func(_ *rig, p *rpctest.Peer, _ *worker) { p.Send(1, 0, "00000000-0000-0000-0000-000000000000") }},
-		{"uuid of a worker that is connected", func(_ *rig, p *rpctest.Peer, w *worker) { p.Send(1, 0, w.Worker) }},
-		{"no uuid", func(_ *rig, p *rpctest.Peer, _ *worker) { p.Send(1, 0) }},
-		{"number for a uuid", func(_ *rig, p *rpctest.Peer, _ *worker) { p.Send(1, 0, 5) }},
-		{"garbage", func(_ *rig, p *rpctest.Peer, _ *worker) { p.Write([]byte{0xc1}) }},
-		{"uuid of a worker that has died", func(r *rig, p *rpctest.Peer, w *worker) {
+		{"unknown uuid", true, func(_ *rig, p *rpctest.Peer, _ *worker) { p.Send(1, 0, "00000000-0000-0000-0000-000000000000") }},
+		{"uuid of a worker that is connected", true, func(_ *rig, p *rpctest.Peer, w *worker) { p.Send(1, 0, w.Worker) }},
+		{"no uuid", false, func(_ *rig, p *rpctest.Peer, _ *worker) { p.Send(1, 0) }},
+		{"number for a uuid", false, func(_ *rig, p *rpctest.Peer, _ *worker) { p.Send(1, 0, 5) }},
+		{"garbage", false, func(_ *rig, p *rpctest.Peer, _ *worker) { p.Write([]byte{0xc1}) }},
+		{"uuid of a worker that has died", true, func(r *rig, p *rpctest.Peer, w *worker) {
 			r.SetTarget(2)
 			dead := r.spawned()
 			dead.end(isolate.Exit{Code: 1})
@@ -266,8 +270,12 @@ func TestStrangers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			virtual(t, nil, func(r *rig) {
 				w := r.pool(1)[0]
-				p := stranger(r)
+				p := r.newcomer()
 				tt.say(r, p, w)
+				if tt.left {
+					p.WantIdle()
+					p.Send(1, idl.WorkerHeartbeat)
+				}
 				p.WantClosed()
 				r.call("e")
 				w.Want(2, idl.WorkerInvoke, "e")
@@ -275,6 +283,32 @@ func TestStrangers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Strangers that say nothing more are left alone, but not without bound, and those
+// that are gone do not count. They do not hold up the end of the engine.
+func TestStrangersLimit(t *testing.T) {
+	virtual(t, nil, func(r *rig) {
+		r.pool(1)
+		come := func() *rpctest.Peer {
+			p := r.newcomer()
+			p.Send(1, idl.WorkerHandshake, "nobody")
+			return p
+		}
+		var all []*rpctest.Peer
+		for range 64 {
+			all = append(all, come())
+		}
+		for _, p := range all {
+			p.WantIdle()
+		}
+		come().WantClosed()
+		all[7].Close()
+		synctest.Wait()
+		come().WantIdle()
+		come().WantClosed()
+		r.wantStates(map[string]int{"active": 1})
+	})
 }
 
 // What a worker may not send on its connection does not cost its neighbours

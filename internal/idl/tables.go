@@ -485,7 +485,7 @@ var NodeService = &Protocol{Name: "node", Version: 1, Doc: "Runs apps.", Message
 	Message{ID: 0, Name: "start_app", Args: []Arg{Arg{Name: "app", Type: "str"}, Arg{Name: "profile", Type: "str"}}, Next: Terminal, Reply: valueOf()},
 	Message{ID: 1, Name: "pause_app", Args: []Arg{Arg{Name: "app", Type: "str"}}, Next: Terminal, Reply: valueOf(), Doc: "Answers when the app is gone."},
 	Message{ID: 2, Name: "list", Next: Terminal, Reply: valueOf(Arg{Name: "apps", Type: "[str]"})},
-	Message{ID: 3, Name: "info", Args: []Arg{Arg{Name: "app", Type: "str"}, Arg{Name: "flags", Type: "uint", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "info", Type: "any"}), Doc: "Flags: 1 overseer, 2 manifest, 4 profile."},
+	Message{ID: 3, Name: "info", Args: []Arg{Arg{Name: "app", Type: "str"}, Arg{Name: "flags", Type: "uint", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "info", Type: "any"}), Doc: "Flags: 1 overseer, 2 manifest, 4 profile; 8, which the original ignores: with release, health, published, expired, timeouts and pid."},
 	Message{ID: 4, Name: "control", Args: []Arg{Arg{Name: "app", Type: "str"}}, Next: streamOf(Arg{Name: "workers", Type: "int"}).Node, Reply: valueOf(), Doc: "Each write sets the size of the pool, 0 makes it automatic again. Writes have no answer; the end of the stream is answered with value [], which the original does not send."},
 	Message{ID: 5, Name: "enqueue", Args: []Arg{Arg{Name: "app", Type: "str"}, Arg{Name: "event", Type: "str"}}, Next: streamOf(Arg{Name: "chunk", Type: "raw"}).Node, Reply: streamOf(Arg{Name: "chunk", Type: "raw"})},
 )}

@@ -45,8 +45,8 @@ type App struct {
 	leases  engine.Leases                 // before current's lock
 	code    codeUse
 	front   front
-	calls   timing.Timer                                                                   // of enqueue, of all releases
-	reports [engine.InfoOverseer | engine.InfoManifest | engine.InfoProfile + 1]rpc.Shared // what info answers, by flags
+	calls   timing.Timer                    // of enqueue, of all releases
+	reports [2 * engine.InfoMore]rpc.Shared // what info answers, by flags
 
 	// Owned by whoever has the turn.
 	engines int  // how many there have been

@@ -26,7 +26,7 @@ import (
 // release is the release of an app that answers now.
 func (r *rig) release(name string) string {
 	r.t.Helper()
-	doc, err := r.Info(name, 1)
+	doc, err := r.Info(name, engine.InfoOverseer|engine.InfoMore)
 	r.must(err)
 	return doc["release"].(string)
 }

@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cocaine/cocaine-go/internal/archive"
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/manifest"
@@ -76,9 +77,12 @@ func TestStartFails(t *testing.T) {
 		{"broken archive", func(r *rig) {
 			r.spool.before(func(context.Context, string, string) error { return errors.New(`cannot unpack: "../x" leads out`) })
 		}, idl.CategoryNode, idl.NodeSpoolFailed, "leads out", node.Broken},
+		{"no archive", func(r *rig) {
+			r.spool.before(func(context.Context, string, string) error { return fmt.Errorf("cannot unpack: %w", archive.ErrFormat) })
+		}, idl.CategoryUnknown, 84, "not a readable archive", node.Broken},
 		{"unknown isolate", func(r *rig) {
 			r.put("app", "echo", map[string]any{"isolate": map[string]any{"type": "docker"}})
-		}, idl.CategoryRepository, idl.RepositoryNotAvailable, `no isolate "docker"`, node.Broken},
+		}, idl.CategoryRepository, idl.RepositoryNotRegistered, `no isolate "docker"`, "gone"},
 		{"cannot listen for clients", func(r *rig) {
 			r.pubs.before(func(op, _ string) error {
 				if op == "open" {
@@ -270,7 +274,7 @@ func TestPublishOn(t *testing.T) {
 			if r.pubs.resolves("app") != shown {
 				t.Fatalf("resolves = %v %s", !shown, when)
 			}
-			if doc, err := r.Info("app", 0); err != nil || doc["publushed"] != shown || doc["published"] != shown {
+			if doc, err := r.Info("app", 0); err != nil || doc["publushed"] != shown {
 				t.Fatalf("info is %v %s", doc, when)
 			}
 		}
@@ -302,14 +306,14 @@ func TestPublishLater(t *testing.T) {
 		r.must(err)
 		a.Lease().Set(1)
 		wait(time.Minute)
-		if doc, _ := r.Info("app", 0); doc["published"] != false || !r.pubs.resolves("app") {
+		if doc, _ := r.Info("app", 0); doc["publushed"] != false || !r.pubs.resolves("app") {
 			t.Errorf("info is %v", doc)
 		}
 		r.pubs.mu.Lock()
 		delete(r.pubs.names, "app")
 		r.pubs.mu.Unlock()
 		wait(10 * time.Second)
-		if doc, _ := r.Info("app", 0); doc["published"] != true || !r.pubs.resolves("app") {
+		if doc, _ := r.Info("app", 0); doc["publushed"] != true || !r.pubs.resolves("app") {
 			t.Errorf("info is %v", doc)
 		}
 	})

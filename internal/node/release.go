@@ -48,6 +48,9 @@ func (a *App) load(ctx context.Context, profileName string, t tell) (*release, e
 	if rel.profile, err = manifest.DecodeProfile(profileName, p); err != nil {
 		return nil, invalid(err)
 	}
+	if typ := rel.profile.Isolate.Type; a.n.o.Isolates[typ] == nil {
+		return nil, rpc.Errorf(idl.CategoryRepository, idl.RepositoryNotRegistered, "cannot start app %q: there is no isolate %q", a.name, typ)
+	}
 	packed, err := a.record(ctx, "apps", a.name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

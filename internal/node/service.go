@@ -80,7 +80,8 @@ func (a *App) Engine() *engine.Engine { return a.current.Load() }
 // serves the app while it is open.
 func (a *App) Lease() engine.Lease { return a.leases.Open() }
 
-// Report is what node.info says of the app.
+// Report is what node.info says of the app. With engine.InfoMore there is "published"
+// beside the original's misspelt key.
 func (a *App) Report(flags int) map[string]any {
 	a.mu.Lock()
 	state, cause, since := a.state, a.cause, a.since
@@ -103,7 +104,10 @@ func (a *App) Report(flags int) map[string]any {
 		m["state"] = string(state)
 	}
 	m["uptime"] = int64(time.Since(since).Seconds())
-	m["publushed"], m["published"] = shown, shown // the first is the original's spelling
+	m["publushed"] = shown
+	if flags&engine.InfoMore != 0 {
+		m["published"] = shown
+	}
 	return m
 }
 

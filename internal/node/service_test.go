@@ -70,23 +70,29 @@ func TestConversation(t *testing.T) {
 // apps that do not run. 2 and 4 mean nothing without 1.
 func TestInfoKeys(t *testing.T) {
 	const (
-		brief  = "published publushed state uptime"
-		report = "health load pool profile published publushed queue rate rate_mean release requests state timings timings_reversed uptime"
-		whole  = "health load manifest pool profile published publushed queue rate rate_mean release requests state timings timings_reversed uptime"
+		brief      = "publushed state uptime"
+		report     = "load pool profile publushed queue rate rate_mean requests state timings timings_reversed uptime"
+		whole      = "load manifest pool profile publushed queue rate rate_mean requests state timings timings_reversed uptime"
+		moreBrief  = "published publushed state uptime"
+		moreReport = "health load pool profile published publushed queue rate rate_mean release requests state timings timings_reversed uptime"
+		moreWhole  = "health load manifest pool profile published publushed queue rate rate_mean release requests state timings timings_reversed uptime"
 	)
 	virtual(t, func(r *rig) {
 		r.start("app", "echo", map[string]any{"pool-limit": 3})
 		r.echo(r.dial("app"), 1)
 		wait(2500 * time.Millisecond)
 		p := r.service(r.Node)
-		for flags, want := range []string{brief, report, brief, whole, brief, report, brief, whole} {
+		for flags, want := range []string{
+			brief, report, brief, whole, brief, report, brief, whole,
+			moreBrief, moreReport, moreBrief, moreWhole, moreBrief, moreReport, moreBrief, moreWhole,
+		} {
 			ch := uint64(1 + flags)
 			p.Send(ch, idl.NodeInfo, "app", flags)
 			doc := p.Recv().Values()[0].(map[string]any)
 			if got := keys(doc); got != want {
 				t.Errorf("flags %d give\n%s, want\n%s", flags, got, want)
 			}
-			if doc["state"] != "running" || doc["publushed"] != true || doc["published"] != true || fmt.Sprint(doc["uptime"]) != "2" {
+			if doc["state"] != "running" || doc["publushed"] != true || flags >= 8 && doc["published"] != true || fmt.Sprint(doc["uptime"]) != "2" {
 				t.Errorf("flags %d give %v", flags, doc)
 			}
 			if flags&1 != 0 {
@@ -104,9 +110,13 @@ func TestInfoKeys(t *testing.T) {
 				}
 			}
 		}
-		p.Send(9, idl.NodeInfo, "app") // no flags
+		p.Send(17, idl.NodeInfo, "app") // no flags
 		if got := keys(p.Recv().Values()[0]); got != brief {
 			t.Errorf("no flags give %s", got)
+		}
+		p.Send(18, idl.NodeInfo, "app", 1<<16) // one that nobody knows
+		if got := keys(p.Recv().Values()[0]); got != brief {
+			t.Errorf("unknown flags give %s", got)
 		}
 	})
 	t.Run("spooling", func(t *testing.T) {
@@ -114,7 +124,7 @@ func TestInfoKeys(t *testing.T) {
 			r.put("app", "echo", nil)
 			r.spool.before(func(ctx context.Context, _, _ string) error { <-ctx.Done(); return ctx.Err() })
 			_, _ = background(func() error { return r.Start(context.Background(), "app", "app") })
-			for flags := range 8 {
+			for flags := range 16 {
 				doc, err := r.Info("app", flags)
 				if err != nil || fmt.Sprint(doc) != "map[state:spooling]" {
 					t.Errorf("info is %v, %v", doc, err)
@@ -140,7 +150,7 @@ func TestInfoKeys(t *testing.T) {
 			synctest.Wait()
 			_, _ = background(func() error { return r.Pause(context.Background(), "app") })
 			doc, err := r.Info("app", 1)
-			if err != nil || doc["state"] != "stopping" || doc["load"] != 1 || doc["published"] != false {
+			if err != nil || doc["state"] != "stopping" || doc["load"] != 1 || doc["publushed"] != false {
 				t.Errorf("info is %v, %v", doc, err)
 			}
 			wantCode(t, r.Start(r.t.Context(), "app", "app"), idl.CategoryNode, idl.NodeAlreadyStarted, "stopping")

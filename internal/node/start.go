@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
+	"github.com/cocaine/cocaine-go/internal/archive"
 	"github.com/cocaine/cocaine-go/internal/engine"
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -145,7 +147,11 @@ func (a *App) spool(ctx context.Context, rel *release) error {
 		return rpc.Errorf(idl.CategoryGeneric, idl.GenericNotFound, "cannot spool app %q: it has no code in storage", a.name)
 	}
 	dir, err := a.n.o.Spooler.Spool(ctx, a.name, rel.digest, rel.archive())
-	if err != nil {
+	switch {
+	case errors.Is(err, archive.ErrFormat):
+		// The original's errors of archives are of a category without a number.
+		return fmt.Errorf("%w: %w", rpc.Errorf(idl.CategoryUnknown, int(syscall.EILSEQ), "%v", err), err)
+	case err != nil:
 		return coded(err, idl.NodeSpoolFailed)
 	}
 	rel.dir, rel.code = dir, nil
@@ -154,11 +160,6 @@ func (a *App) spool(ctx context.Context, rel *release) error {
 
 // newEngine makes the engine of a release.
 func (a *App) newEngine(rel *release) (*engine.Engine, error) {
-	iso := a.n.o.Isolates[rel.profile.Isolate.Type]
-	if iso == nil {
-		return nil, rpc.Errorf(idl.CategoryRepository, idl.RepositoryNotAvailable,
-			"cannot start app %q: there is no isolate %q", a.name, rel.profile.Isolate.Type)
-	}
 	endpoint, err := a.endpoint()
 	if err != nil {
 		return nil, err
@@ -168,7 +169,7 @@ func (a *App) newEngine(rel *release) (*engine.Engine, error) {
 		Token: a.token,
 		App:   a.name, Release: strconv.Itoa(rel.number), Manifest: *rel.manifest,
 		Profile: *rel.profile, ProfileName: rel.profileName, Dir: rel.dir,
-		Endpoint: endpoint, Locator: a.n.o.Locator, Isolate: iso, Output: a.output(rel),
+		Endpoint: endpoint, Locator: a.n.o.Locator, Isolate: a.n.o.Isolates[rel.profile.Isolate.Type], Output: a.output(rel),
 		Crashed: a.n.crashed, Changed: a.wake, Listen: a.n.o.Listen, Calls: &a.calls, Session: a.n.o.Session, Log: a.n.log,
 	}), nil
 }
