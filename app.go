@@ -54,7 +54,7 @@ func (a App) Enqueue(ctx context.Context, event string, chunks ...[]byte) (*AppS
 		return nil, err
 	}
 	st.watch(ctx)
-	s := &AppStream{stream: st, format: format}
+	s := &AppStream{stream: st, format: format, piece: min(maxPiece, a.service.conn.client.opts.MaxFrame/2)}
 	for _, chunk := range chunks[min(len(chunks), 1):] {
 		if err := s.Send(ctx, chunk); err != nil {
 			st.abandon(context.Cause(ctx))

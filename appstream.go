@@ -5,13 +5,15 @@ import (
 	"io"
 	"iter"
 
+	"github.com/cocaine/cocaine-go/internal/chunkio"
 	"github.com/cocaine/cocaine-go/internal/codec"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
 )
 
 // An AppStream is one call of an app's event: the conversation with the handler,
-// which sees the other end of it as a worker.Stream. Chunks of bytes travel in both
-// directions, which are independent of each other.
+// which sees the other end of it as a worker.Stream, with the same methods but for
+// what only one side knows. Chunks of bytes travel in both directions, which are
+// independent of each other.
 //
 // One goroutine at a time may receive, peeking included; any may send and close.
 // Received chunks wait in memory, up to some megabytes; then the connection is not
@@ -20,6 +22,7 @@ import (
 type AppStream struct {
 	stream *Stream
 	format codec.Format
+	piece  int // the largest chunk that a Writer makes
 }
 
 // Recv waits for the next chunk, which then belongs to the caller. After the last
@@ -34,7 +37,8 @@ func (s *AppStream) Recv(ctx context.Context) ([]byte, error) {
 	return s.chunk(m)
 }
 
-// Peek waits for the next chunk as Recv does, and leaves it to be received.
+// Peek waits for the next chunk as Recv does, and leaves it to be received: it must
+// not be changed.
 func (s *AppStream) Peek(ctx context.Context) ([]byte, error) {
 	m, err := s.stream.Peek(ctx)
 	if err != nil {
@@ -55,7 +59,7 @@ func (s *AppStream) chunk(m Message) ([]byte, error) {
 func (s *AppStream) Buffered() int { return s.stream.Buffered() }
 
 // All ranges over the chunks until the handler's end. An error is the last pair.
-// Leaving the loop does not close the stream.
+// Leaving the loop leaves the rest to be received, and the stream to be closed.
 func (s *AppStream) All(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for {
@@ -83,6 +87,25 @@ func (s *AppStream) Decode(ctx context.Context, v any) error {
 		return s.stream.failed(err)
 	}
 	return nil
+}
+
+// Reader gives what the handler sends as bytes, without the borders of its chunks,
+// until its end: io.EOF. Errors are those of Recv. Reads obey ctx. It is an
+// io.WriterTo, by which io.Copy passes chunks on as they are.
+//
+// A chunk that was read in part is lost to Recv, and one Reader does not see what
+// another one has taken: use one.
+func (s *AppStream) Reader(ctx context.Context) io.Reader { return chunkio.NewReader(ctx, s.Recv) }
+
+// maxPiece is the largest chunk that a Writer makes: small enough for handlers that
+// take their time, large enough to cost nothing.
+const maxPiece = 1 << 20
+
+// Writer sends what is written to it, each Write as one chunk, or as several if it
+// is larger than 1 MiB or half of Options.MaxFrame. An empty Write sends nothing.
+// Errors are those of Send, and writes obey ctx. It may be used by several goroutines.
+func (s *AppStream) Writer(ctx context.Context) io.Writer {
+	return chunkio.NewWriter(ctx, s.Send, s.piece)
 }
 
 // Send sends a chunk. It waits while the connection is full, and the caller may use

@@ -9,7 +9,10 @@ import (
 	"iter"
 	"reflect"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 
 	"github.com/cocaine/cocaine-go"
@@ -122,6 +125,132 @@ func TestInvokeStreamLeft(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A loop over what somebody holds takes from it and leaves the rest, at either end of
+// a conversation and on the channel below it.
+func TestAllLeavesTheRest(t *testing.T) {
+	rt := cocainetest.NewRuntime(t)
+	rt.Worker("app", func(w *worker.Worker) {
+		w.HandleStream("second", func(ctx context.Context, s *worker.Stream) error {
+			for _, err := range s.All(ctx) {
+				if err != nil {
+					return err
+				}
+				break
+			}
+			for chunk, err := range s.All(ctx) {
+				if err != nil {
+					return err
+				}
+				if err := s.Send(ctx, chunk); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	st, err := rt.Client().App("app").Enqueue(t.Context(), "second", []byte("a"), []byte("b"), []byte("c"), []byte("d"), []byte("e"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	var got []string
+	for chunk, err := range st.All(t.Context()) {
+		got = append(got, fmt.Sprintf("%s %v", chunk, err))
+		break
+	}
+	for m, err := range st.Stream().All(t.Context()) {
+		got = append(got, fmt.Sprintf("%s %v", m.Bytes(), err))
+		break
+	}
+	if err := st.Send(t.Context(), []byte("f")); err != nil { // the call goes on
+		t.Error(err)
+	}
+	if err := st.CloseSend(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for chunk, err := range st.All(t.Context()) {
+		got = append(got, fmt.Sprintf("%s %v", chunk, err))
+	}
+	if want := []string{"b <nil>", "c <nil>", "d <nil>", "e <nil>", "f <nil>"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// The caller's end as bytes: what a worker echoes comes back whole, in whatever pieces.
+func TestAppStreamReader(t *testing.T) {
+	rt := cocainetest.NewRuntime(t)
+	sizes := make(chan int, 100)
+	rt.Worker("app", func(w *worker.Worker) {
+		w.HandleStream("echo", func(ctx context.Context, s *worker.Stream) error {
+			for chunk, err := range s.All(ctx) {
+				if err != nil {
+					return err
+				}
+				sizes <- len(chunk)
+				if err := s.Send(ctx, chunk); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	text := strings.Repeat("0123456789", 10)
+	open := func() *cocaine.AppStream {
+		st, err := rt.Client().App("app").Enqueue(t.Context(), "echo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { st.Close() })
+		return st
+	}
+	st := open()
+	for _, piece := range []string{text[:33], "", text[33:]} {
+		if n, err := io.WriteString(st.Writer(t.Context()), piece); n != len(piece) || err != nil {
+			t.Errorf("%d bytes were written, %v", n, err)
+		}
+	}
+	if err := st.CloseSend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := iotest.TestReader(st.Reader(t.Context()), []byte(text)); err != nil {
+		t.Error(err)
+	}
+	if a, b := await(t, sizes, "a chunk"), await(t, sizes, "a chunk"); a != 33 || b != 67 {
+		t.Errorf("chunks of %d and %d bytes", a, b)
+	}
+
+	// What is large leaves in pieces, so that a handler can start with the first.
+	st = open()
+	large := bytes.Repeat([]byte("x"), 5<<19)
+	sent := background(func() (int64, error) {
+		n, err := io.Copy(st.Writer(t.Context()), bytes.NewReader(large))
+		return n, errors.Join(err, st.CloseSend(t.Context()))
+	})
+	got, err := io.ReadAll(st.Reader(t.Context()))
+	if !bytes.Equal(got, large) || err != nil {
+		t.Errorf("%d bytes came back, %v", len(got), err)
+	}
+	if r := await(t, sent, "the end of the copy"); r.Value != int64(len(large)) || r.Err != nil {
+		t.Errorf("%d bytes were sent, %v", r.Value, r.Err)
+	}
+	if a, b, c := await(t, sizes, "a chunk"), await(t, sizes, "a chunk"), await(t, sizes, "a chunk"); a != 1<<20 || b != 1<<20 || c != 1<<19 {
+		t.Errorf("chunks of %d, %d and %d bytes", a, b, c)
+	}
+	if _, err := st.Writer(t.Context()).Write([]byte("late")); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("written after CloseSend: %v", err)
+	}
+
+	st = open()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := st.Reader(ctx).Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("read without time: %v", err)
+	}
+	if _, err := st.Writer(ctx).Write([]byte("x")); !errors.Is(err, context.Canceled) {
+		t.Errorf("written without time: %v", err)
 	}
 }
 

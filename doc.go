@@ -55,6 +55,11 @@
 // io.EOF, as often as one asks. Received messages wait in memory up to a bound;
 // Send waits while the connection takes nothing.
 //
+// Who begins something ends it. A loop over a function that makes a call, Chunks for
+// one, begins the call, and leaving the loop ends it. All ranges over something that
+// you hold, a Stream, an AppStream or a Receiver: leaving the loop leaves the rest to
+// be received, and Close is yours to call.
+//
 // # Apps
 //
 // An app is code that runs as a pool of workers, and its events are what they
@@ -93,6 +98,9 @@
 //	chunk, err := stream.Recv(ctx)
 //	fmt.Printf("%s\n", chunk) // HELLO
 //	err = stream.CloseSend(ctx)
+//
+// The handler's end, a worker.Stream, has the same methods, among them Decode and
+// Encode for values, Reader and Writer for bytes that go to and come from anything else.
 //
 // Headers, the format of the values and more belong to a handle: [App.With].
 //

@@ -97,6 +97,7 @@ func ExampleValues() {
 func ExamplePipe() {
 	ctx := context.Background()
 	in, out := cocaine.Pipe[string](8)
+	defer out.Close() // wherever the loop is left, the sender does not wait for room
 	sent := cocaine.Go(ctx, func(ctx context.Context) (int, error) {
 		defer in.Close()
 		words := strings.Fields("a stream in memory")
@@ -180,16 +181,21 @@ func ExampleReceiver_Peek() {
 	// 0
 }
 
-// Some items one by one, then the rest in a loop.
+// Some items in a loop, then the rest in another: leaving a loop closes nothing.
 func ExampleReceiver_All() {
 	ctx := context.Background()
 	in, out := cocaine.Pipe[string](8)
-	for _, line := range []string{"name,age", "Ann,41", "Bob,17"} {
+	defer out.Close()
+	for _, line := range []string{"# people", "name,age", "Ann,41", "Bob,17"} {
 		_ = in.Send(ctx, line)
 	}
 	_ = in.Close()
-	header, err := out.Recv(ctx)
-	fmt.Println("header:", header, err)
+	for line, err := range out.All(ctx) {
+		if err != nil || !strings.HasPrefix(line, "#") {
+			fmt.Println("header:", line, err)
+			break
+		}
+	}
 	for row, err := range out.All(ctx) {
 		fmt.Println("row:", row, err)
 	}

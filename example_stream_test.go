@@ -3,6 +3,7 @@ package cocaine_test
 import (
 	"context"
 	"crypto/tls"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -257,4 +258,34 @@ func ExampleParseTraceparent() {
 	// Output:
 	// a3ce929d0e0e4736 f067aa0ba902b7
 	// 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
+}
+
+// A conversation as bytes: a file goes out, whatever its size, and what comes back is
+// read like any other.
+func ExampleAppStream_Writer() {
+	client, stop := withRuntime(func(rt *cocainetest.Runtime) {
+		rt.Worker("echo", func(w *worker.Worker) {
+			w.HandleStream("echo", func(ctx context.Context, s *worker.Stream) error {
+				_, err := io.Copy(s.Writer(ctx), s.Reader(ctx))
+				return err
+			})
+		})
+	})
+	defer stop()
+	ctx := context.Background()
+	stream, err := client.App("echo").Enqueue(ctx, "echo")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Close()
+	file := strings.NewReader("name,age\nAnn,41\nBob,17\n")
+	if _, err := io.Copy(stream.Writer(ctx), file); err != nil {
+		log.Fatal(err)
+	}
+	if err := stream.CloseSend(ctx); err != nil {
+		log.Fatal(err)
+	}
+	rows, err := csv.NewReader(stream.Reader(ctx)).ReadAll()
+	fmt.Println(rows, err)
+	// Output: [[name age] [Ann 41] [Bob 17]] <nil>
 }

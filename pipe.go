@@ -74,11 +74,11 @@ func (r *Receiver[T]) Buffered() int {
 }
 
 // All ranges over the items until the end. An item that is an error does not end
-// the loop; the end of ctx does, with its error as the last pair. Whatever ends the
-// loop, break too, closes the receiver: to take only a few items, use Recv.
+// the loop; the end of ctx does, with its error as the last pair. Leaving the loop
+// leaves the rest to be received, and the receiver to be closed: until then a sender
+// waits for room.
 func (r *Receiver[T]) All(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		defer r.Close()
 		for {
 			item, err := r.p.pull(ctx, true)
 			if err == io.EOF {

@@ -70,7 +70,8 @@ func (s *Stream) Recv(ctx context.Context) (Message, error) {
 	return s.message(m), nil
 }
 
-// Peek waits for the next message as Recv does, and leaves it to be received.
+// Peek waits for the next message as Recv does, and leaves it to be received: it must
+// not be changed.
 func (s *Stream) Peek(ctx context.Context) (Message, error) {
 	if err := s.usable(ctx); err != nil {
 		return Message{}, err
@@ -127,7 +128,7 @@ func (s *Stream) Decode(ctx context.Context, v any) error {
 }
 
 // All ranges over the messages until the end. An error is the last pair. Leaving
-// the loop does not close the stream.
+// the loop leaves the rest to be received, and the stream to be closed.
 func (s *Stream) All(ctx context.Context) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		for {

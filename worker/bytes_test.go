@@ -49,6 +49,75 @@ func TestRequestRead(t *testing.T) {
 	s.stop()
 }
 
+// Peek waits and takes nothing, however often it is called.
+func TestRequestPeek(t *testing.T) {
+	waiting, got := make(chan struct{}, 1), make(chan error, 1)
+	check := func(ctx context.Context, s *worker.Stream) error {
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, err := s.Peek(ended); err != context.Canceled {
+			t.Errorf("Peek with nothing there: %v", err)
+		}
+		if n := s.Buffered(); n != 0 {
+			t.Errorf("%d chunks before the first", n)
+		}
+		waiting <- struct{}{}
+		for range 3 {
+			if chunk, err := s.Peek(ctx); string(chunk) != "a" || err != nil {
+				t.Errorf("Peek: %q, %v", chunk, err)
+			}
+		}
+		if n := s.Buffered(); n != 1 {
+			t.Errorf("%d chunks wait, want 1", n)
+		}
+		waiting <- struct{}{}
+		var all []string
+		for chunk, err := range s.All(ctx) { // the first is still there
+			if err != nil {
+				return err
+			}
+			all = append(all, string(chunk))
+			if len(all) == 2 {
+				break
+			}
+		}
+		for range 2 { // and so is what the loop has left
+			if chunk, err := s.Peek(ctx); string(chunk) != "c" || err != nil {
+				t.Errorf("Peek: %q, %v", chunk, err)
+			}
+		}
+		chunk, err := s.Recv(ctx)
+		if got := strings.Join(append(all, string(chunk)), "|"); got != "a|b|c" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		for range 2 {
+			if _, err := s.Peek(ctx); err != io.EOF || s.Buffered() != 0 {
+				t.Errorf("past the end: %v", err)
+			}
+		}
+		return nil
+	}
+	s := play(t, func(w *worker.Worker) {
+		w.HandleStream("e", func(ctx context.Context, s *worker.Stream) error {
+			err := check(ctx, s)
+			got <- err
+			return err
+		})
+	})
+	s.Send(2, invoke, "e")
+	await(t, waiting, "the handler")
+	s.Send(2, write, "a")
+	await(t, waiting, "the chunk to be seen")
+	s.Send(2, write, "b")
+	s.Send(2, write, "c")
+	s.Send(2, closing)
+	s.Want(2, closing)
+	if err := await(t, got, "the handler"); err != nil {
+		t.Error(err)
+	}
+	s.stop()
+}
+
 func TestRequestReader(t *testing.T) {
 	text := strings.Repeat("0123456789", 10)
 	failed := make(chan error, 1)
@@ -156,8 +225,8 @@ func TestWriteAfterClose(t *testing.T) {
 			if s.Closed() {
 				t.Error("closed from the start")
 			}
-			got <- s.CloseSend()
-			got <- s.CloseSend()
+			got <- s.CloseSend(ctx)
+			got <- s.CloseSend(ctx)
 			if !s.Closed() {
 				t.Error("Close left it open")
 			}
@@ -165,7 +234,7 @@ func TestWriteAfterClose(t *testing.T) {
 			got <- s.Encode(ctx, 5)
 			_, err := s.Writer(ctx).Write([]byte("x"))
 			got <- err
-			got <- s.Fail(errors.New("too late"))
+			got <- s.Fail(ctx, errors.New("too late"))
 			return nil
 		})
 	})
@@ -184,7 +253,7 @@ func TestWriteAfterClose(t *testing.T) {
 func TestErrorThenChoke(t *testing.T) {
 	s := play(t, func(w *worker.Worker) {
 		w.HandleStream("e", func(ctx context.Context, s *worker.Stream) error {
-			err := errors.Join(s.Send(ctx, []byte("x")), s.Fail(errors.New("why")), s.Fail(errors.New("again")), s.CloseSend())
+			err := errors.Join(s.Send(ctx, []byte("x")), s.Fail(ctx, errors.New("why")), s.Fail(ctx, errors.New("again")), s.CloseSend(ctx))
 			if err != nil || !s.Closed() {
 				t.Errorf("got %v", err)
 			}
@@ -196,7 +265,7 @@ func TestErrorThenChoke(t *testing.T) {
 					t.Error("a failure without an error")
 				}
 			}()
-			return s.Fail(nil)
+			return s.Fail(ctx, nil)
 		})
 	})
 	s.Send(2, invoke, "e")

@@ -54,15 +54,18 @@ type conversation struct {
 
 var _ rpc.Receiver = (*conversation)(nil)
 
-func (s *conversation) recv(ctx context.Context) ([]byte, error) {
+// recv waits for the next chunk, and takes it or leaves it.
+func (s *conversation) recv(ctx context.Context, take bool) (chunk []byte, err error) {
 	for {
 		s.in.Lock()
 		if len(s.waiting) > 0 {
-			chunk := s.pop()
+			if chunk = s.waiting[0]; take {
+				s.pop()
+			}
 			s.in.Unlock()
 			return chunk, nil
 		}
-		err := s.err
+		err = s.err
 		s.in.Unlock()
 		if err != nil {
 			return nil, err
@@ -73,6 +76,13 @@ func (s *conversation) recv(ctx context.Context) ([]byte, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// buffered is the number of chunks that wait.
+func (s *conversation) buffered() int {
+	s.in.Lock()
+	defer s.in.Unlock()
+	return len(s.waiting)
 }
 
 func (s *conversation) send(ctx context.Context, format codec.Format, v any) error {
@@ -336,8 +346,8 @@ func (s *conversation) finishInput(err error) {
 	s.notify()
 }
 
-// pop takes the oldest chunk. Called with in held.
-func (s *conversation) pop() []byte {
+// pop takes the oldest chunk away. Called with in held.
+func (s *conversation) pop() {
 	chunk := s.waiting[0]
 	s.waiting[0] = nil
 	s.waiting = s.waiting[1:]
@@ -348,7 +358,6 @@ func (s *conversation) pop() []byte {
 	if s.bytes <= inputBuffer/2 {
 		s.letRead()
 	}
-	return chunk
 }
 
 // drop forgets what waits. Called with in held.

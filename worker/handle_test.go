@@ -228,7 +228,7 @@ func TestEngineGone(t *testing.T) {
 			_, err := s.Recv(context.Background())
 			dead <- err
 			dead <- s.Send(context.Background(), []byte("x"))
-			dead <- s.CloseSend()
+			dead <- s.CloseSend(ctx)
 			return nil
 		})
 	})

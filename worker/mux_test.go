@@ -243,15 +243,15 @@ func TestMiddlewareAndValues(t *testing.T) {
 			return s.Send(ctx, []byte("more"))
 		}))
 		w.Handle("error", value, after(func(context.Context, *worker.Stream, worker.Handler) error { return errors.New("after all") }))
-		w.Handle("fail", value, after(func(_ context.Context, s *worker.Stream, _ worker.Handler) error {
-			return s.Fail(errors.New("after all"))
+		w.Handle("fail", value, after(func(ctx context.Context, s *worker.Stream, _ worker.Handler) error {
+			return s.Fail(ctx, errors.New("after all"))
 		}))
-		w.Handle("close", value, after(func(_ context.Context, s *worker.Stream, _ worker.Handler) error { return s.CloseSend() }))
+		w.Handle("close", value, after(func(ctx context.Context, s *worker.Stream, _ worker.Handler) error { return s.CloseSend(ctx) }))
 		w.Handle("twice", value, after(func(ctx context.Context, s *worker.Stream, next worker.Handler) error { return next.Serve(ctx, s) }))
 		w.Handle("panic", value, after(func(context.Context, *worker.Stream, worker.Handler) error { panic("after all") }))
 		w.Handle("closed", value, worker.With(func(next worker.Handler) worker.Handler {
 			return worker.HandlerFunc(func(ctx context.Context, s *worker.Stream) error {
-				if err := s.CloseSend(); err != nil {
+				if err := s.CloseSend(ctx); err != nil {
 					return err
 				}
 				if err := next.Serve(ctx, s); !errors.Is(err, io.ErrClosedPipe) {

@@ -10,10 +10,11 @@ import (
 )
 
 // A Stream is a request as a conversation: chunks of bytes in both directions,
-// which are independent of each other.
+// which are independent of each other. Its caller sees the other end of it as a
+// cocaine.AppStream, which has the same methods but for what only one side knows.
 //
-// One goroutine at a time may receive; any may send. A Stream must not be used
-// after its handler has returned. A handler that stops receiving while its caller
+// One goroutine at a time may receive, peeking included; any may send. A Stream must
+// not be used after its handler has returned, which ends it. A handler that stops receiving while its caller
 // goes on sending fails: see Recv.
 type Stream struct{ c *conversation }
 
@@ -35,9 +36,17 @@ func (s *Stream) Headers() cocaine.Headers { return s.c.headers }
 // Some megabytes of chunks wait for Recv. Beyond that the connection is not read,
 // which holds up every request of the worker; a handler that does not receive for
 // 10 s then loses its input and its context ends.
-func (s *Stream) Recv(ctx context.Context) ([]byte, error) { return s.c.recv(ctx) }
+func (s *Stream) Recv(ctx context.Context) ([]byte, error) { return s.c.recv(ctx, true) }
+
+// Peek waits for the next chunk as Recv does, and leaves it to be received: it must
+// not be changed.
+func (s *Stream) Peek(ctx context.Context) ([]byte, error) { return s.c.recv(ctx, false) }
+
+// Buffered is the number of chunks that Recv would give without waiting.
+func (s *Stream) Buffered() int { return s.c.buffered() }
 
 // All ranges over the chunks until the caller's end. An error is the last pair.
+// Leaving the loop leaves the rest to be received.
 func (s *Stream) All(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for {
@@ -79,14 +88,17 @@ func (s *Stream) Encode(ctx context.Context, v any) error {
 	return s.c.send(ctx, format, v)
 }
 
-// CloseSend ends the answer before the handler returns; receiving goes on. It does
-// not wait. Further calls do nothing. Whoever sends afterwards gets
-// io.ErrClosedPipe.
-func (s *Stream) CloseSend() error { return s.c.endSend(nil) }
+// CloseSend ends the answer before the handler returns; receiving goes on. Further
+// calls do nothing. Whoever sends afterwards gets io.ErrClosedPipe.
+//
+// It does not wait, and so does not ask whether the context has ended: the end of an
+// answer may always be told.
+func (s *Stream) CloseSend(context.Context) error { return s.c.endSend(nil) }
 
 // Fail ends the answer with an error before the handler returns, as the return of
-// the error would. After an end it does nothing. It panics if err is nil.
-func (s *Stream) Fail(err error) error {
+// the error would. After an end it does nothing. It waits no more than CloseSend, and
+// panics if err is nil.
+func (s *Stream) Fail(_ context.Context, err error) error {
 	if err == nil {
 		panic("cannot fail stream: the error is nil")
 	}

@@ -92,7 +92,7 @@ func TestStreamEnds(t *testing.T) {
 	var kept *worker.Stream
 	s := play(t, func(w *worker.Worker) {
 		w.HandleStream("close", func(ctx context.Context, s *worker.Stream) error {
-			if err := errors.Join(s.Send(ctx, []byte("x")), s.CloseSend(), s.CloseSend()); err != nil {
+			if err := errors.Join(s.Send(ctx, []byte("x")), s.CloseSend(ctx), s.CloseSend(ctx)); err != nil {
 				t.Error(err)
 			}
 			if err := s.Send(ctx, []byte("y")); !errors.Is(err, io.ErrClosedPipe) {

@@ -22,7 +22,7 @@ const module = "github.com/cocaine/cocaine-go"
 // on an earlier line, unless forbidden says otherwise; it may not import its
 // neighbours on the same line.
 var levels = [][]string{
-	{"internal/msgpack", "internal/logctx", "internal/faultnet", "internal/archive", "internal/jetstream", "internal/document", "internal/filestore", "internal/tokens", "internal/tlsconn/tlstest", "internal/logtest", "internal/timing"},
+	{"internal/msgpack", "internal/logctx", "internal/faultnet", "internal/archive", "internal/jetstream", "internal/document", "internal/filestore", "internal/tokens", "internal/tlsconn/tlstest", "internal/logtest", "internal/timing", "internal/chunkio"},
 	{"internal/tlsconn", "internal/hpack", "internal/idl", "internal/manifest", "internal/config", "internal/codec", "internal/httpwire"},
 	{"internal/wire", "internal/source", "internal/isolate", "internal/idl/gen"},
 	{"internal/rpc", "internal/isolate/process", "internal/isolate/isolatetest", "internal/locator/ring"},
