@@ -299,6 +299,7 @@ func TestStrangersLimit(t *testing.T) {
 		for range 64 {
 			all = append(all, come())
 		}
+		wait(time.Second) // so many at once are not accepted at once
 		for _, p := range all {
 			p.WantIdle()
 		}
