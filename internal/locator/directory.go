@@ -115,8 +115,6 @@ func validate(s Service) error {
 		return fmt.Errorf("%w: no name", ErrInvalid)
 	case len(s.Name) > maxName:
 		return fmt.Errorf("%w: name is longer than %d bytes", ErrInvalid, maxName)
-	case len(s.Endpoints) == 0: // peers would take this for a removal
-		return fmt.Errorf("%w: no endpoint", ErrInvalid)
 	case len(s.Endpoints) > maxEndpoints:
 		return fmt.Errorf("%w: more than %d endpoints", ErrInvalid, maxEndpoints)
 	case s.Version < 0:

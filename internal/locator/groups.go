@@ -28,6 +28,9 @@ const maxTable = 32 << 20
 // ErrGroups is the failure to read the routing groups, or one that was asked for.
 var ErrGroups = errors.New("routing groups are not readable")
 
+// ErrRecord is the failure to decode the record of a routing group. It is an ErrGroups.
+var ErrRecord = fmt.Errorf("%w: not a map of services and weights", ErrGroups)
+
 // group is one routing group.
 type group struct {
 	ring *ring.Group
@@ -154,7 +157,7 @@ func (l *Locator) readGroup(ctx context.Context, name string) (*group, error) {
 	}
 	weights, err := decodeWeights(record)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot decode %q: %w", ErrGroups, name, err)
+		return nil, fmt.Errorf("cannot decode %q: %w", name, err)
 	}
 	r, err := ring.New(weights)
 	if err != nil {
@@ -175,19 +178,19 @@ func decodeWeights(record []byte) (map[string]uint32, error) {
 		}
 		switch {
 		case len(service) > maxName: // it would be repeated at each of its points
-			return nil, fmt.Errorf("a name is longer than %d bytes", maxName)
+			return nil, fmt.Errorf("%w: a name is longer than %d bytes", ErrGroups, maxName)
 		case weight > math.MaxUint32:
-			return nil, fmt.Errorf("weight of %q is above %d", service, uint32(math.MaxUint32))
+			return nil, fmt.Errorf("%w: weight of %q is above %d", ErrRecord, service, uint32(math.MaxUint32))
 		}
 		if weights[service] = uint32(weight); len(weights) > ring.MaxMembers {
-			return nil, ring.ErrTooManyMembers
+			return nil, fmt.Errorf("%w: %w", ErrGroups, ring.ErrTooManyMembers)
 		}
 	}
 	if err := r.Err(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
 	if r.Len() > 0 {
-		return nil, fmt.Errorf("%d bytes after the map", r.Len())
+		return nil, fmt.Errorf("%w: %d bytes after the map", ErrRecord, r.Len())
 	}
 	return weights, nil
 }

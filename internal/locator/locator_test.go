@@ -203,7 +203,6 @@ func TestRefusedServices(t *testing.T) {
 	}{
 		{"no name", service("", "127.0.0.1:1"), locator.ErrInvalid},
 		{"long name", service(strings.Repeat("x", 256), "127.0.0.1:1"), locator.ErrInvalid},
-		{"no endpoint", service("x"), locator.ErrInvalid},
 		{"many endpoints", service("x", crowd...), locator.ErrInvalid},
 		{"zero endpoint", locator.Service{Name: "x", Version: 1, Endpoints: make([]netip.AddrPort, 1)}, locator.ErrInvalid},
 		{"negative version", negative, locator.ErrInvalid},

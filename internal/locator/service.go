@@ -160,6 +160,8 @@ func coded(err error) error {
 		return nil
 	case errors.Is(err, ErrNotAvailable):
 		code = idl.LocatorNotAvailable
+	case errors.Is(err, ErrRecord): // the original has not foreseen it
+		return &rpc.Error{Category: idl.CategoryDispatch, Code: idl.DispatchUncaught, Message: err.Error()}
 	case errors.Is(err, ErrGroups):
 		code = idl.LocatorRoutingUnavailable
 	case errors.Is(err, ErrNoVersion):

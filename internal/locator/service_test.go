@@ -297,6 +297,9 @@ func TestRefreshMistakes(t *testing.T) {
 	_, err = recv(t, call(t, s, "refresh", crowd))
 	wantCode(t, err, 7, 2, "refresh")
 	_, err = recv(t, call(t, s, "refresh", []byte{0x91, 0x91, 0xa3, 'b', 'a', 'd'}))
+	wantCode(t, err, 7, 7, `"bad"`) // as by the original, whose other errors of groups are [10, 2]
+	st.store("bad", []byte{0x81, 0xa1, 'x', 0})
+	_, err = recv(t, call(t, s, "refresh", []byte{0x91, 0x91, 0xa3, 'b', 'a', 'd'}))
 	wantCode(t, err, 10, 2, `"bad"`)
 	for _, method := range []string{"connect", "routing"} {
 		_, err = recv(t, call(t, s, method, []byte{0x90}))
@@ -329,7 +332,6 @@ func TestPublishMistakes(t *testing.T) {
 	}{
 		{"nothing", []byte{0x90}, 7, 2, "publish"},
 		{"no endpoints argument", one("x"), 7, 2, "publish"},
-		{"no endpoint", eps(), 12, 22, "no endpoint"},
 		{"host name", eps(ep("localhost", 80)), 7, 2, `"localhost" is no numeric address`},
 		{"empty host", eps(ep("", 80)), 7, 2, "no numeric address"},
 		{"host and port in one", eps(ep("127.0.0.1:80", 80)), 7, 2, "no numeric address"},
@@ -359,6 +361,24 @@ func TestPublishMistakes(t *testing.T) {
 	if got := where(l, "x", ""); got != "[127.0.0.1:9999]" {
 		t.Errorf("the published service is at %s", got)
 	}
+}
+
+// A service without endpoints is one all the same, as for the original.
+func TestPublishWithoutEndpoints(t *testing.T) {
+	l := open(t, locator.Options{})
+	s := dial(t, serve(t, l, rpc.ServerOptions{}))
+	args := must(msgpack.AppendValue(nil, []any{"x", []any{}}))
+	if m := mustRecv(t, call(t, s, "publish", args)); m.Type != idl.Value {
+		t.Fatalf("received message %d", m.Type)
+	}
+	if got := where(l, "x", ""); got != "[]" {
+		t.Errorf("the published service is at %s", got)
+	}
+	if m := mustRecv(t, call(t, s, "resolve", one("x"))); m.Type != idl.Value || string(m.Args) != "\x93\x90\x00\x80" {
+		t.Errorf("resolve is answered with message %d, %x", m.Type, m.Args)
+	}
+	_, err := recv(t, call(t, s, "publish", args))
+	wantCode(t, err, 10, 4, `"x"`)
 }
 
 func TestPublishedGraphIsWrittenForOldReaders(t *testing.T) {
