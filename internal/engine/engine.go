@@ -108,6 +108,7 @@ type Engine struct {
 	floor     int  // workers to have at least: 1 once a request has come, less again as idle ones are retired
 	back      backoff
 	idle      idleCheck
+	untraced  []byte // room for the headers of an invoke, see headersFor
 	free      *request
 	nfree     int
 	stats     stats

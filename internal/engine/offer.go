@@ -214,10 +214,7 @@ func (e *Engine) injectQueued(b *rpc.Batch, w *worker, r *request, now instant, 
 // the channel's number it never looks at. With a chunk the request is whole and goes
 // out in one piece.
 func (e *Engine) inject(b *rpc.Batch, w *worker, r *request, now instant, invoke, chunk []byte) (err error) {
-	headers := r.invokeHeaders
-	if len(headers) == 0 {
-		headers = nil
-	}
+	headers := r.headersFor(w)
 	r.phase, r.worker = running, w
 	r.queueTime, r.runStart = time.Duration(now-r.born), now
 	if chunk == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -482,19 +483,43 @@ func TestHeaders(t *testing.T) {
 			}
 		}
 	})
-	t.Run("untraced", func(t *testing.T) {
-		virtual(t, nil, func(r *rig) {
-			w := r.pool(1)[0]
-			ch := r.call("e")
-			if f := w.Want(2, idl.WorkerInvoke, "e"); len(f.Headers) > 0 {
-				t.Errorf("invoke has headers %v", f.Headers)
-			}
-			w.Send(2, idl.Close)
-			if f := r.client.Want(ch, idl.Close); len(f.Headers) > 0 {
-				t.Errorf("answer has headers %v", f.Headers)
-			}
+	// Workers of old frameworks are told zero ids when there is no trace: the native one
+	// of v0.12 aborts without. Those of this repository are spared them.
+	zero := "\x00\x00\x00\x00\x00\x00\x00\x00"
+	none := []hpack.Header{{Name: "trace_id", Value: zero}, {Name: "span_id", Value: zero}, {Name: "parent_id", Value: zero}}
+	for _, tt := range []struct {
+		name   string
+		worker func(*rig) *worker
+		sent   []hpack.Header
+		want   []hpack.Header
+	}{
+		{"untraced", (*rig).hearing, nil, nil},
+		{"untraced, with others", (*rig).hearing, []hpack.Header{custom, none[0]}, []hpack.Header{custom}},
+		{"untraced, old worker", (*rig).ready, nil, none},
+		{"untraced, old worker, with others", (*rig).ready, []hpack.Header{custom, none[0]}, append(slices.Clip(none), custom)},
+		{"zero trace, old worker", (*rig).ready, none, none},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			virtual(t, nil, func(r *rig) {
+				r.SetTarget(1)
+				w := tt.worker(r)
+				for channel := uint64(2); channel < 4; channel++ {
+					ch := r.call("e", tt.sent...)
+					if f := w.Want(channel, idl.WorkerInvoke, "e"); fmt.Sprint(f.Headers) != fmt.Sprint(tt.want) {
+						t.Errorf("invoke has headers %v, want %v", f.Headers, tt.want)
+					}
+					r.client.Send(ch, idl.Close)
+					if f := w.Want(channel, idl.Close); len(f.Headers) > 0 {
+						t.Errorf("close has headers %v", f.Headers)
+					}
+					w.Send(channel, idl.Close)
+					if f := r.client.Want(ch, idl.Close); len(f.Headers) > 0 {
+						t.Errorf("answer has headers %v", f.Headers)
+					}
+				}
+			})
 		})
-	})
+	}
 	t.Run("of a refusal", func(t *testing.T) {
 		virtual(t, map[string]any{"queue-limit": 1}, func(r *rig) {
 			r.call("e")
@@ -522,7 +547,7 @@ func TestStory(t *testing.T) {
 	virtual(t, nil, func(r *rig) {
 		ch := r.call("e", story)
 		wait(time.Second)
-		w := r.ready()
+		w := r.hearing()
 		if f := w.Want(2, idl.WorkerInvoke, "e"); len(f.Headers) > 0 {
 			t.Errorf("worker got headers %v", f.Headers)
 		}
@@ -627,14 +652,16 @@ func TestRevokeKeepsTheAnswer(t *testing.T) {
 }
 
 // Golden bytes: what a worker sees of a request is byte for byte what the client
-// sent, behind the worker's channel number.
+// sent, behind the worker's channel number. The invoke of one of an old framework has
+// the ids of a trace, be they zero.
 func TestBytesOnTheWire(t *testing.T) {
 	virtual(t, nil, func(r *rig) {
 		w := r.pool(1)[0]
 		r.client.Write([]byte{0x93, 0x01, 0x00, 0x91, 0xa4, 'p', 'i', 'n', 'g'}) // without headers, as old clients do
 		r.client.Write([]byte{0x93, 0x01, 0x00, 0x91, 0xa5, 'h', 'e', 'l', 'l', 'o'})
 		r.client.Write([]byte{0x93, 0x01, 0x02, 0x90})
-		want := "94020091a470696e6790" + "94020091a568656c6c6f90" + "9402029090"
+		want := "94020091a470696e679393c2a874726163655f6964a8000000000000000093c2a77370616e5f6964a8000000000000000093c2a9706172656e745f6964a80000000000000000" +
+			"94020091a568656c6c6f90" + "9402029090"
 		var got []byte
 		for len(got)*2 < len(want) {
 			b := make([]byte, 1000)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
+	"github.com/cocaine/cocaine-go/internal/msgpack"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
@@ -69,4 +70,24 @@ func AppendHeaders(echo, invoke []byte, hs []hpack.Header, traced bool) (_, _ []
 		invoke = hpack.AppendLiterals(invoke, out)
 	}
 	return echo, invoke
+}
+
+// untraced are the three ids of a request without a trace, three elements of a headers
+// array: literals that are not to be stored, of eight zero bytes each.
+const (
+	untraced = "\x93\xc2\xa8" + hpack.TraceID + noID + "\x93\xc2\xa7" + hpack.SpanID + noID + "\x93\xc2\xa9" + hpack.ParentID + noID
+	noID     = "\xa8\x00\x00\x00\x00\x00\x00\x00\x00"
+)
+
+// AppendUntraced appends the headers of an untraced invoke, as AppendHeaders made them,
+// with three zero ids before them. The native framework of v0.12 reads the ids of every
+// invoke without looking whether they are there, and its process aborts if not.
+func AppendUntraced(dst, invoke []byte) []byte {
+	r := msgpack.NewReader(invoke)
+	n := 0
+	if len(invoke) > 0 {
+		n = r.Array()
+	}
+	dst = append(msgpack.AppendArray(dst, 3+n), untraced...)
+	return append(dst, invoke[r.Offset():]...)
 }

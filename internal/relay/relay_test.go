@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,22 @@ func TestAppendHeaders(t *testing.T) {
 	}
 	if echo, invoke = relay.AppendHeaders(nil, nil, nil, false); len(echo)+len(invoke) > 0 {
 		t.Errorf("of no headers: %x, %x", echo, invoke)
+	}
+}
+
+func TestAppendUntraced(t *testing.T) {
+	zero := strings.Repeat("\x00", 8)
+	want := []hpack.Header{{Name: "trace_id", Value: zero}, {Name: "span_id", Value: zero}, {Name: "parent_id", Value: zero}}
+	for n := range 20 { // the head of an array of 16 is another one
+		var hs []hpack.Header
+		for i := range n {
+			hs = append(hs, hpack.Header{Name: "name", Value: strconv.Itoa(i)})
+		}
+		_, invoke := relay.AppendHeaders(nil, nil, hs, false)
+		got := relay.AppendUntraced([]byte("before"), invoke)
+		if want := hpack.AppendLiterals([]byte("before"), append(want[:3:3], hs...)); !bytes.Equal(got, want) {
+			t.Errorf("with %d others: %x, want %x", n, got, want)
+		}
 	}
 }
 
