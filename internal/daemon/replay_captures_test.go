@@ -15,7 +15,6 @@ var differences = map[string]string{
 	"closed":     "a frame on a closed channel",
 	"unbound":    "`settings`, `goaway`, methods that are declared but not bound",
 	"generation": "a first frame on channel 0",
-	"children":   "unicorn: the version of `children_subscribe`",
 	"keys":       "storage: keys with `/`, `..` or nothing in them",
 	"nil":        "nil in the place of the headers",
 	"control":    "the close of a `control` stream",

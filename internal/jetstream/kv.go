@@ -264,13 +264,3 @@ func checkKey(key string) error {
 }
 
 func (k *KV) object(key string) string { return k.bucket + "/" + key }
-
-// Revision is the newest that a write to the bucket was given, zero if there was
-// none. Unlike those of the keys it never goes back, whatever is removed or expires.
-func (k *KV) Revision(ctx context.Context) (uint64, error) {
-	info, err := k.stream.Info(ctx)
-	if err != nil {
-		return 0, cannot("read revision of", k.bucket, err)
-	}
-	return info.State.LastSeq, nil
-}

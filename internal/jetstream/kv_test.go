@@ -283,31 +283,3 @@ func FuzzKey(f *testing.F) {
 		}
 	})
 }
-
-func TestRevision(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	kv := openKV(t, s)
-	want := func(want uint64) {
-		t.Helper()
-		if rev, err := kv.Revision(t.Context()); err != nil || rev != want {
-			t.Errorf("revision is %d, %v; want %d", rev, err, want)
-		}
-	}
-	want(0)
-	for _, key := range []string{"a", "b", "a"} {
-		if _, err := kv.Put(t.Context(), key, nil, jetstream.WriteOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	rev, err := kv.Delete(t.Context(), "a", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want(rev)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	kv = openKV(t, open(t, dir))
-	want(rev)
-}

@@ -50,6 +50,21 @@ func BenchmarkLock(b *testing.B) {
 	}
 }
 
+// BenchmarkLockAlone is a lock that nobody else wants, taken and given back.
+func BenchmarkLockAlone(b *testing.B) {
+	s := openStore(b, openState(b, b.TempDir()))
+	for b.Loop() {
+		h, err := s.Lock(b.Context(), "/l", []byte{0})
+		if err == nil {
+			<-h.Acquired()
+			err = h.Release(b.Context())
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkFanOut is the time from a put to when the last of 1,000 subscribers has
 // the new value: each on a connection of its own, and a hundred on each of ten. It
 // judges nothing: on two idle processors the longest should stay below 20 ms.

@@ -187,11 +187,42 @@ func (c *core) create(ctx context.Context, path string, value []byte) error {
 
 // make adds a node below one that is there. The shape is taken.
 func (c *core) make(ctx context.Context, path string, r record) error {
-	return c.attempt(ctx, path, func(v view) (uint64, error) {
+	err := c.attempt(ctx, path, func(v view) (uint64, error) {
 		if v.exists {
 			return 0, ErrNodeExists
 		}
+		r.nth = c.t.nth(path)
 		return c.j.write(ctx, path, r, 0)
+	})
+	if err != nil || c.j.exclusive() {
+		return err
+	}
+	if ever, told := c.t.owed(path); !told { // another runtime has made one as the nth, too
+		return c.tell(ctx, path, ever)
+	}
+	return nil
+}
+
+// unmake removes a node of revision rev.
+func (c *core) unmake(ctx context.Context, path string, rev uint64) (uint64, error) {
+	if ever, _ := c.t.owed(path); ever != 0 {
+		if err := c.tell(ctx, path, ever); err != nil {
+			return 0, err
+		}
+	}
+	return c.j.remove(ctx, path, rev)
+}
+
+// tell writes beside the parent of a node how many children it has had.
+func (c *core) tell(ctx context.Context, path string, ever uint64) error {
+	above, _ := split(path)
+	return c.attempt(ctx, above, func(v view) (uint64, error) {
+		if v.rev == 0 || v.damaged || v.made >= ever {
+			return 0, nil
+		}
+		r := v.record
+		r.made = ever
+		return c.j.write(ctx, above, r, v.rev)
 	})
 }
 
@@ -295,7 +326,7 @@ func (c *core) del(ctx context.Context, path string, version int64) error {
 		case !v.leaf:
 			return 0, ErrNotEmpty
 		}
-		return c.j.remove(ctx, path, v.rev)
+		return c.unmake(ctx, path, v.rev)
 	})
 }
 
@@ -440,7 +471,7 @@ func (c *core) join(ctx context.Context, path string, value []byte) (*Held, erro
 	if err != nil {
 		return nil, err
 	}
-	for number := v.next; ; number++ {
+	for number := v.ever; ; number++ {
 		h, err := c.makeHeld(ctx, join(path, memberName(number)), value, queued)
 		if !errors.Is(err, ErrNodeExists) {
 			return h, err
@@ -558,7 +589,7 @@ func (c *core) removeOwned(ctx context.Context, path, owner string) error {
 	defer c.removing.give()
 	return c.attempt(ctx, path, func(v view) (uint64, error) {
 		if v.owner == owner {
-			return c.j.remove(ctx, path, v.rev)
+			return c.unmake(ctx, path, v.rev)
 		}
 		return 0, ErrNoNode
 	})

@@ -40,8 +40,11 @@
 // an earlier life has left. Runtimes that share an engine have sessions that expire,
 // see lease.
 //
-// The versions of lists of children are revisions of the bucket. They need no writing,
-// and never go back, not by a restart either.
+// The version of a list of children counts those that have come and those that have
+// gone, which is twice as many as there ever were less those that are there. So what has
+// to be known after a restart is how many there ever were. Each child has beside it which
+// one it was, which costs no writing; only before the newest goes, and the knowledge with
+// it, is it written beside the parent, once for all that were made before.
 //
 // # Concurrency
 //

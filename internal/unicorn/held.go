@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 )
 
 // Held is an ephemeral node of this process: one that exists until it is released.
@@ -73,16 +71,6 @@ const lockPrefix = "lock"
 
 func memberName(number uint64) string { return fmt.Sprintf("%s%010d", lockPrefix, number) }
 
-// memberNumber is the inverse of memberName.
-func memberNumber(name string) (uint64, bool) {
-	digits, ok := strings.CutPrefix(name, lockPrefix)
-	if !ok || len(digits) < 10 {
-		return 0, false
-	}
-	number, err := strconv.ParseUint(digits, 10, 64)
-	return number, err == nil
-}
-
 // enter puts an ephemeral node in its queue, and tells its owner. Called with mu
 // held.
 func (t *tree) enter(n *node) {
@@ -94,11 +82,8 @@ func (t *tree) enter(n *node) {
 	if n.kind != queued {
 		return
 	}
-	above, name := split(n.path)
+	above, _ := split(n.path)
 	lock := t.nodes[above]
-	if number, ok := memberNumber(name); ok {
-		lock.next = max(lock.next, number+1)
-	}
 	if !slices.Contains(lock.queue, n) {
 		// By rank: what comes later goes behind, as a rule at the very end.
 		i := len(lock.queue)

@@ -83,12 +83,7 @@ func (s *JetStream) Close() error {
 
 // read makes the tree what is in the bucket.
 func (s *JetStream) read(ctx context.Context) error {
-	// Markers of removals go away, so the newest revision there is may be lower than
-	// what was given out as a version of children.
-	top, err := s.kv.Revision(ctx)
-	if err != nil {
-		return err
-	}
+	var err error
 	if s.watcher, err = s.kv.Watch(ctx, ">", jetstream.WatchOptions{}); err != nil {
 		return err
 	}
@@ -99,7 +94,7 @@ func (s *JetStream) read(ctx context.Context) error {
 			return err
 		}
 		if e.Synced {
-			s.t.raise(top)
+			s.t.count()
 			s.ready = true
 			return nil
 		}
@@ -198,7 +193,7 @@ func (s *journalKV) load(ctx context.Context, path string) (record, uint64, erro
 		return record{}, 0, cause(err)
 	}
 	r := parseRecord(e.Value, e.Meta)
-	if r.kind != persistent && r.rank == 0 {
+	if r.rank == 0 {
 		r.rank = e.Revision
 	}
 	return r, e.Revision, nil

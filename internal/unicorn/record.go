@@ -1,7 +1,6 @@
 package unicorn
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -11,18 +10,26 @@ import (
 
 // A record is kept as the value of a key, beside which stands as text
 //
+//	2 VERSION RANK NTH MADE
+//	2 VERSION RANK NTH MADE held OWNER
+//	2 VERSION RANK NTH MADE queued OWNER
+//
+// where the first 2 is the version of this format. In version 1 it was
+//
 //	1 VERSION
 //	1 VERSION held OWNER RANK
 //	1 VERSION queued OWNER RANK
 //
-// where the first 1 is the version of this format. No value at all is that of a node
-// without one: a msgpack value has at least one byte.
+// No value at all is that of a node without one: a msgpack value has at least one byte.
 func (r record) meta() string {
-	text := "1 " + strconv.FormatInt(r.Version, 10)
-	if r.kind != persistent {
-		text += fmt.Sprintf(" %s %s %d", r.kind, r.owner, r.rank)
+	b := append(make([]byte, 0, 64), '2')
+	for _, n := range [...]uint64{uint64(r.Version), r.rank, r.nth, r.made} {
+		b = strconv.AppendUint(append(b, ' '), n, 10)
 	}
-	return text
+	if r.kind != persistent {
+		b = append(b, " "+r.kind.String()+" "+r.owner...)
+	}
+	return string(b)
 }
 
 func (k kind) String() string {
@@ -37,29 +44,9 @@ func (k kind) String() string {
 
 // parseRecord reads a record. One that cannot be read is damaged; it can be removed.
 func parseRecord(value []byte, meta string) record {
-	damaged := record{damaged: true}
-	fields := strings.Split(meta, " ")
-	if fields[0] != "1" || len(fields) != 2 && len(fields) != 5 {
-		return damaged
-	}
-	version, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil || version < 0 {
-		return damaged
-	}
-	var r record
-	if len(fields) == 5 {
-		r.owner = fields[3]
-		switch fields[2] {
-		case held.String():
-			r.kind = held
-		case queued.String():
-			r.kind = queued
-		default:
-			return damaged
-		}
-		if r.rank, err = strconv.ParseUint(fields[4], 10, 64); err != nil {
-			return damaged
-		}
+	r, version, ok := parseMeta(meta)
+	if !ok {
+		return record{damaged: true}
 	}
 	if len(value) == 0 {
 		value = nil
@@ -68,6 +55,42 @@ func parseRecord(value []byte, meta string) record {
 	}
 	r.Versioned = versioned(value, version)
 	return r
+}
+
+// parseMeta is the inverse of meta.
+func parseMeta(meta string) (r record, version int64, ok bool) {
+	fields := strings.Split(meta, " ")
+	var numbers, kind []string
+	switch n := len(fields); {
+	case fields[0] == "1" && n == 2, fields[0] == "2" && n == 5:
+		numbers = fields[1:]
+	case fields[0] == "1" && n == 5:
+		numbers, kind = []string{fields[1], fields[4]}, fields[2:4]
+	case fields[0] == "2" && n == 7:
+		numbers, kind = fields[1:5], fields[5:]
+	default:
+		return record{}, 0, false
+	}
+	var parsed [4]uint64 // what version 1 does not have is zero
+	for i, text := range numbers {
+		var err error
+		if parsed[i], err = strconv.ParseUint(text, 10, 64); err != nil {
+			return record{}, 0, false
+		}
+	}
+	r.rank, r.nth, r.made = parsed[1], parsed[2], parsed[3]
+	if kind != nil {
+		r.owner = kind[1]
+		switch kind[0] {
+		case held.String():
+			r.kind = held
+		case queued.String():
+			r.kind = queued
+		default:
+			return record{}, 0, false
+		}
+	}
+	return r, int64(parsed[0]), int64(parsed[0]) >= 0
 }
 
 // key is the key of the bucket for a path: a token for each name.

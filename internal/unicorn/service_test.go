@@ -74,7 +74,7 @@ func TestServiceBytes(t *testing.T) {
 		{"subscribe", "93 09 00 91 a4 2f672f61", "94 09 00 91 92 32 03 90"},
 		{"close of the subscription", "93 09 00 90", ""},
 		{"subscribe to a missing node", "93 0a 00 91 a4(/g/m) 2f672f6d", "94 0a 00 91 92 c0 ff 90"},
-		{"children_subscribe", "93 0b 01 91 a2(/g) 2f67", "94 0b 00 92 06(the sixth change of all) 92 a161 a16e 90"},
+		{"children_subscribe", "93 0b 01 91 a2(/g) 2f67", "94 0b 00 92 02(two have come) 92 a161 a16e 90"},
 		{"its close", "93 0b 00 90", ""},
 		{"lock", "93 0c 08 91 a4(/h/l) 2f682f6c", "94 0c 00 91 c3 90"},
 		{"its close", "93 0c 00 90", ""},

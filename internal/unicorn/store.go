@@ -111,7 +111,8 @@ func (v Versioned) append(b []byte) []byte {
 
 // Children are the names of a node's children.
 type Children struct {
-	// Version grows with every child that comes or goes. It is no count.
+	// Version counts the children that have come and those that have gone since the node
+	// was made.
 	Version int64
 	// Names are sorted bytewise. They must not be changed.
 	Names []string

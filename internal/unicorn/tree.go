@@ -1,6 +1,7 @@
 package unicorn
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -15,8 +16,14 @@ type record struct {
 	kind kind
 	// owner marks the one making of an ephemeral node: no two ever have the same.
 	owner string
-	// rank is the revision in which an ephemeral node was made; zero: the record's.
+	// rank is the revision in which the node was made; zero: the record's.
 	rank uint64
+	// nth is which of its parent's children the node was made as, counted from 1. Two
+	// runtimes that make children at once may give the same.
+	nth uint64
+	// made is how many children the node has had, as far as no child that is there
+	// tells by its nth. It is written before the newest child goes.
+	made uint64
 }
 
 type kind byte
@@ -45,13 +52,23 @@ type tree struct {
 // children: that can only come of two runtimes that write at once.
 type node struct {
 	record
-	path     string
-	rev      uint64 // of the record, zero if there is none
-	names    map[string]struct{}
-	sorted   []string // names, nil if it has to be made anew; never changed once made
-	cversion uint64   // revision of the last change of names
-	queue    []*node  // members of the lock that this node is, by rank
-	next     uint64   // number for the next of them
+	path   string
+	rev    uint64 // of the record, zero if there is none
+	names  map[string]struct{}
+	sorted []string // names, nil if it has to be made anew; never changed once made
+	ever   uint64   // how many children there have been
+	order  uint64   // which of its parent's children this one is, from 1
+	queue  []*node  // members of the lock that this node is, by rank
+}
+
+// cversion is how often a child has come or gone: all that ever were have come, and
+// those that are not there have gone.
+func (n *node) cversion() int64 { return int64(2*n.ever) - int64(len(n.names)) }
+
+// bear counts a child that was made as the nth.
+func (n *node) bear(child *node, nth uint64) {
+	n.ever = max(n.ever+1, nth)
+	child.order = n.ever
 }
 
 func newTree() *tree {
@@ -67,7 +84,7 @@ type view struct {
 	rev    uint64 // zero if there is no record
 	exists bool
 	leaf   bool // it has no children
-	next   uint64
+	ever   uint64
 }
 
 func (t *tree) view(path string) (view, error) {
@@ -77,52 +94,118 @@ func (t *tree) view(path string) (view, error) {
 	if n == nil || t.err != nil {
 		return view{record: record{Versioned: missing}, leaf: true}, t.err
 	}
-	return view{record: n.record, rev: n.rev, exists: true, leaf: len(n.names) == 0, next: n.next}, nil
+	return view{record: n.record, rev: n.rev, exists: true, leaf: len(n.names) == 0, ever: n.ever}, nil
 }
 
 // set puts a record in its place.
 func (t *tree) set(path string, r record, rev uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.place(path, rev)
-	if n.owner != r.owner {
-		t.leave(n) // somebody else's: the removal in between was not shown
+	if r.rank == 0 {
+		r.rank = rev
 	}
-	if n.rev != 0 && r.Version < n.Version { // likewise
-		t.values.end(path, ErrNoNode)
-		t.children.end(path, ErrNoNode)
+	n := t.place(path, r.nth)
+	if n.rev != 0 && n.rank != r.rank {
+		t.replace(n, r.nth)
 	}
+	changed := n.rev == 0 || n.rank != r.rank || n.Version != r.Version
 	n.record, n.rev = r, rev
-	if n.rank == 0 {
-		n.rank = rev
+	if r.made > n.ever { // of children that came and went without being shown
+		n.ever = r.made
+		t.changed(n)
 	}
 	t.enter(n)
-	t.values.change(path)
+	if changed {
+		t.values.change(path)
+	}
 	t.step(rev)
 }
 
-// place gives the node of a path, and makes it and those above it if need be.
-func (t *tree) place(path string, rev uint64) *node {
+// replace makes a node another one of its path: the removal in between was not shown.
+func (t *tree) replace(n *node, nth uint64) {
+	t.leave(n)
+	t.values.end(n.path, ErrNoNode)
+	t.children.end(n.path, ErrNoNode)
+	if len(n.names) == 0 {
+		n.ever = 0
+	}
+	above, _ := split(n.path)
+	parent := t.nodes[above]
+	parent.bear(n, nth)
+	t.changed(parent)
+}
+
+// place gives the node of a path, and makes it, as the nth child, and those above it if
+// need be.
+func (t *tree) place(path string, nth uint64) *node {
 	if n := t.nodes[path]; n != nil {
 		return n
 	}
-	n := &node{path: path, record: record{Versioned: versioned(nil, 0)}, cversion: rev}
+	n := &node{path: path, record: record{Versioned: versioned(nil, 0)}}
 	t.nodes[path] = n
 	above, name := split(path)
-	parent := t.place(above, rev)
+	parent := t.place(above, 0)
 	if parent.names == nil {
 		parent.names = make(map[string]struct{})
 	}
 	parent.names[name] = struct{}{}
-	t.changed(parent, rev)
+	parent.bear(n, nth)
+	t.changed(parent)
 	t.values.end(above, ErrHasChildren)
 	return n
 }
 
 // changed tells of a change of a node's children.
-func (t *tree) changed(n *node, rev uint64) {
-	n.sorted, n.cversion = nil, rev
+func (t *tree) changed(n *node) {
+	n.sorted = nil
 	t.children.change(n.path)
+}
+
+// count finds out how many children each node has had, once all that is there is
+// known: until then children may have been shown in another order than they were made.
+func (t *tree) count() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	below := make(map[*node][]*node)
+	for path, n := range t.nodes {
+		if path != root {
+			above, _ := split(path)
+			below[t.nodes[above]] = append(below[t.nodes[above]], n)
+		}
+	}
+	for n, children := range below {
+		slices.SortFunc(children, func(a, b *node) int { return cmp.Compare(a.rank, b.rank) })
+		n.ever = 0
+		for _, child := range children {
+			n.bear(child, child.nth)
+		}
+		n.ever = max(n.ever, n.made)
+	}
+}
+
+// nth is which child of its parent a node would be that is made now.
+func (t *tree) nth(path string) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	above, _ := split(path)
+	if parent := t.nodes[above]; parent != nil {
+		return parent.ever + 1
+	}
+	return 1
+}
+
+// owed is how many children the parent of a node has had, if that is not written
+// anywhere but, where told, beside the node itself; else zero.
+func (t *tree) owed(path string) (ever uint64, told bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodes[path]
+	above, _ := split(path)
+	parent := t.nodes[above]
+	if n == nil || above == root || n.order != parent.ever || parent.made >= parent.ever {
+		return 0, true
+	}
+	return parent.ever, n.nth == n.order
 }
 
 // remove takes a record off its place. There may be none.
@@ -132,14 +215,14 @@ func (t *tree) remove(path string, rev uint64) {
 	if n := t.nodes[path]; n != nil {
 		t.leave(n)
 		n.record, n.rev = record{Versioned: versioned(nil, 0)}, 0
-		t.vacate(n, rev)
+		t.vacate(n)
 	}
 	t.step(rev)
 }
 
 // vacate removes a place that nothing is in, and those above it that are there for
 // its sake only.
-func (t *tree) vacate(n *node, rev uint64) {
+func (t *tree) vacate(n *node) {
 	if n.path == root || n.rev != 0 || len(n.names) > 0 {
 		return
 	}
@@ -149,8 +232,8 @@ func (t *tree) vacate(n *node, rev uint64) {
 	above, name := split(n.path)
 	parent := t.nodes[above]
 	delete(parent.names, name)
-	t.changed(parent, rev)
-	t.vacate(parent, rev)
+	t.changed(parent)
+	t.vacate(parent)
 }
 
 // pass takes note of a change that is not of the tree.
@@ -192,17 +275,6 @@ func (t *tree) await(ctx context.Context, rev uint64) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// raise makes the versions of children, which are not kept, start from a revision
-// that is above all that were given out before a restart.
-func (t *tree) raise(rev uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, n := range t.nodes {
-		n.cversion = max(n.cversion, rev)
-	}
-	t.step(rev)
 }
 
 // end ends the tree and all that depends on it. The first cause stays.
@@ -285,7 +357,7 @@ func (t *tree) subscribeChildren(path string) (*Watch[Children], error) {
 		if n.sorted == nil {
 			n.sorted = slices.Sorted(maps.Keys(n.names))
 		}
-		return Children{Version: int64(n.cversion), Names: n.sorted}
+		return Children{Version: n.cversion(), Names: n.sorted}
 	}
 	w.off = func() { t.children.drop(path, w) }
 	t.children.add(path, w)

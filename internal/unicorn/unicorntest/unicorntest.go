@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) unicorn.Store) {
 		{"SubscriptionEnds", subscriptionEnds},
 		{"SlowSubscriberSeesNewest", slowSubscriber},
 		{"SubscribeChildren", subscribeChildren},
+		{"ChildrenAreCounted", childrenAreCounted},
 		{"Hold", hold},
 		{"HoldIsLost", holdIsLost},
 		{"NothingBelowEphemeral", belowEphemeral},
@@ -549,37 +550,86 @@ func subscribeChildren(t *testing.T, s unicorn.Store) {
 	wantError(t, err, unicorn.ErrNoNode)
 	mustCreate(t, s, "/p", "v")
 	w := followChildren(t, s, "/p")
-	last := int64(-1)
-	want := func(names ...string) {
+	want := func(version int64, names ...string) {
 		t.Helper()
-		c := next(t, w)
-		if !slices.Equal(c.Names, names) {
-			t.Errorf("children are %q, want %q", c.Names, names)
+		if c := next(t, w); !slices.Equal(c.Names, names) || c.Version != version {
+			t.Errorf("children are %q, version %d; want %q, version %d", c.Names, c.Version, names, version)
 		}
-		if c.Version <= last {
-			t.Errorf("their version is %d after %d", c.Version, last)
-		}
-		last = c.Version
 		wantQuiet(t, w)
 	}
-	want()
+	want(0)
 	mustCreate(t, s, "/p/b", 1)
-	want("b")
+	want(1, "b")
 	mustCreate(t, s, "/p/a/deep", 1)
-	want("a", "b")
+	want(2, "a", "b")
 	mustPut(t, s, "/p/b", 2, 0)      // a child's value
 	mustCreate(t, s, "/p/a/more", 1) // a child's child
 	mustPut(t, s, "/p", 2, 0)        // its own value
 	wantQuiet(t, w)
 	mustDel(t, s, "/p/b")
-	want("a")
+	want(3, "a")
 	mustCreate(t, s, "/p/c", 1)
 	mustCreate(t, s, "/p/d", 1)
-	want("a", "c", "d")
+	want(5, "a", "c", "d")
 	for _, path := range []string{"/p/a/deep", "/p/a/more", "/p/a", "/p/c", "/p/d", "/p"} {
 		mustDel(t, s, path)
 	}
 	wantEnd(t, w, unicorn.ErrNoNode)
+}
+
+// childrenAreCounted: whoever comes or goes at once with others, each counts once.
+func childrenAreCounted(t *testing.T, s unicorn.Store) {
+	mustCreate(t, s, "/p", 1)
+	w := followChildren(t, s, "/p")
+	const each, rounds = 4, 5
+	var wg sync.WaitGroup
+	for i := range each {
+		wg.Go(func() {
+			for round := range rounds {
+				path := fmt.Sprintf("/p/%d.%d", i, round)
+				if err := s.Create(t.Context(), path, enc(i)); err != nil {
+					t.Error(err)
+				}
+				if round > 0 {
+					if err := s.Del(t.Context(), path, 0); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+		wg.Go(func() {
+			for range rounds {
+				h, err := s.Lock(t.Context(), "/p", enc(i))
+				if err == nil {
+					err = h.Release(t.Context())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	const changes = each*rounds + each*(rounds-1) + 2*each*rounds
+	last := int64(-1)
+	for last < changes {
+		c := next(t, w)
+		if c.Version <= last || c.Version%2 != int64(len(c.Names)%2) {
+			t.Errorf("%d children have version %d, after %d", len(c.Names), c.Version, last)
+		}
+		last = c.Version
+	}
+	wantQuiet(t, w)
+	if last != changes {
+		t.Errorf("after %d changes the version is %d", changes, last)
+	}
+	// The number of a lock's member is how many children there were before.
+	h, err := s.Lock(t.Context(), "/p", enc(1))
+	must(t, err)
+	if want := fmt.Sprintf("/p/lock%010d", (changes+each)/2); h.Path() != want {
+		t.Errorf("the next member is %s, want %s", h.Path(), want)
+	}
+	must(t, h.Release(within(t)))
 }
 
 func hold(t *testing.T, s unicorn.Store) {
