@@ -45,16 +45,16 @@ func (a App) With(o CallOptions) App {
 //
 // Close the stream when done with it, whatever it has brought.
 func (a App) Enqueue(ctx context.Context, event string, chunks ...[]byte) (*AppStream, error) {
-	format, err := a.format(ctx, event)
-	if err != nil {
-		return nil, err
+	if err := a.service.check(ctx, event); err != nil {
+		return nil, a.service.refusedEvent(ctx, event, err)
 	}
 	st, err := a.begin(ctx, event, chunks)
 	if err != nil {
 		return nil, err
 	}
 	st.watch(ctx)
-	s := &AppStream{stream: st, format: format, piece: min(maxPiece, a.service.conn.client.opts.MaxFrame/2)}
+	s := &AppStream{stream: st, piece: min(maxPiece, a.service.conn.client.opts.MaxFrame/2)}
+	s.format, s.noFormat = a.service.opts.format()
 	for _, chunk := range chunks[min(len(chunks), 1):] {
 		if err := s.Send(ctx, chunk); err != nil {
 			st.abandon(context.Cause(ctx))

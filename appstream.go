@@ -21,8 +21,10 @@ import (
 // closed. In the other direction Send waits while the connection takes nothing.
 type AppStream struct {
 	stream *Stream
-	format codec.Format
 	piece  int // the largest chunk that a Writer makes
+
+	format   codec.Format
+	noFormat error // the content type names none
 }
 
 // Recv waits for the next chunk, which then belongs to the caller. After the last
@@ -73,11 +75,15 @@ func (s *AppStream) All(ctx context.Context) iter.Seq2[[]byte, error] {
 
 // Decode waits for the next chunk and decodes it into v, a non-nil pointer, from
 // the format that the content type of the app's handle names: see App.With. A chunk
-// that does not decode is ErrBadAnswer, and gone. Into anything but a pointer it takes
-// no chunk and is ErrBadArgument.
+// that does not decode is ErrBadAnswer, and gone. Into anything but a pointer, and from
+// a format that is not known, it takes no chunk and is ErrBadArgument.
 func (s *AppStream) Decode(ctx context.Context, v any) error {
-	if !decodable(v) && s.stream.usable(ctx) == nil {
+	switch {
+	case s.stream.usable(ctx) != nil: // as Recv says
+	case !decodable(v):
 		return s.stream.failed(errNoTarget)
+	case s.noFormat != nil:
+		return s.stream.failed(s.noFormat)
 	}
 	chunk, err := s.Recv(ctx)
 	if err != nil {
@@ -128,6 +134,9 @@ func (s *AppStream) write(ctx context.Context, args []byte) error {
 // Encode sends a value as a chunk, in the format that the content type of the app's
 // handle names: see App.With.
 func (s *AppStream) Encode(ctx context.Context, v any) error {
+	if s.noFormat != nil {
+		return s.stream.failed(s.noFormat)
+	}
 	buf := codec.NewBuffer()
 	defer buf.Free()
 	args, grown, err := s.format.EncodeChunk(buf.B, v)

@@ -45,11 +45,20 @@ func (a App) format(ctx context.Context, event string) (codec.Format, error) {
 	if err := a.service.check(ctx, event); err != nil {
 		return 0, a.service.refusedEvent(ctx, event, err)
 	}
-	format, err := codec.ParseContentType(a.service.opts.ContentType)
+	format, err := a.service.opts.format()
 	if err != nil {
-		return 0, a.service.refusedEvent(ctx, event, &kindError{err, ErrBadArgument})
+		return 0, a.service.refusedEvent(ctx, event, err)
 	}
 	return format, nil
+}
+
+// format is that of the content type.
+func (o *CallOptions) format() (codec.Format, error) {
+	format, err := codec.ParseContentType(o.ContentType)
+	if err != nil {
+		err = &kindError{err, ErrBadArgument}
+	}
+	return format, err
 }
 
 // InvokeStream calls an event of an app that takes one value and answers with many:

@@ -1,9 +1,11 @@
 package cocaine
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/cocaine/cocaine-go/internal/codec"
 	"github.com/cocaine/cocaine-go/internal/rpc"
@@ -19,10 +21,15 @@ type Service struct {
 
 // CallOptions are how the calls of a Service are made.
 type CallOptions struct {
-	// Headers go with every call.
+	// Headers go with every call. A content-type among them is taken for ContentType,
+	// if that is empty.
 	Headers Headers
 	// ContentType is the format of the chunks of an app's event: ContentMsgpack,
-	// ContentJSON or ContentBytes. Empty means ContentMsgpack.
+	// ContentJSON or ContentBytes, with parameters or in another of their spellings.
+	// Empty means ContentMsgpack. It goes with calls of events, for the worker to
+	// read them and answer in kind. One that names no such format can go with App.Enqueue,
+	// whose chunks are the caller's own; where values are to be encoded or decoded it
+	// is ErrBadArgument.
 	ContentType string
 	// Version is the version of the service's protocol that is expected. Calls of
 	// a service with another one fail with a *VersionError, and nothing is sent.
@@ -44,6 +51,7 @@ func (s *Service) With(o CallOptions) *Service {
 		s = new(Service)
 	}
 	merged := s.opts
+	o.takeContentType()
 	merged.Headers = slices.Concat(s.opts.Headers, o.Headers)
 	if o.ContentType != "" {
 		merged.ContentType = o.ContentType
@@ -60,6 +68,18 @@ func (s *Service) With(o CallOptions) *Service {
 	}
 	merged.Idempotent = merged.Idempotent || o.Idempotent
 	return &Service{conn: s.conn, opts: merged}
+}
+
+// takeContentType moves a content type from the headers to where calls look for it:
+// so there is one, whoever of several handles in a row has named it.
+func (o *CallOptions) takeContentType() {
+	is := func(h Header) bool { return strings.EqualFold(h.Name, contentTypeHeader) }
+	i := slices.IndexFunc(o.Headers, is)
+	if i < 0 {
+		return
+	}
+	o.ContentType = cmp.Or(o.ContentType, o.Headers[i].Value)
+	o.Headers = slices.DeleteFunc(slices.Clone(o.Headers), is)
 }
 
 // Name is the name the service is resolved by.

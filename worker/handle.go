@@ -107,7 +107,7 @@ func Func[In, Out any](f func(ctx context.Context, in In) (Out, error)) Handler 
 	return &valueHandler{func(ctx context.Context, r *request, in []byte, out *codec.Buffer) ([]byte, error) {
 		format, err := r.format()
 		if err != nil {
-			return nil, cocaine.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
+			return nil, err
 		}
 		v := new(struct { // one allocation: the coders need both on the heap
 			in  In

@@ -187,7 +187,11 @@ func (r *request) format() (codec.Format, error) {
 	if len(r.headers) == 0 {
 		return codec.Msgpack, nil
 	}
-	return codec.ParseContentType(r.headers.Get(codec.ContentTypeHeader))
+	format, err := codec.ParseContentType(r.headers.Get(codec.ContentTypeHeader))
+	if err != nil {
+		err = cocaine.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
+	}
+	return format, err
 }
 
 // real makes the context, the first time.
