@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 
 // runWorker serves "echo"; "token" and "headers", which tell those of the
 // worker and of the request; "list", which calls the node; "wait" and "tick", which go on
-// until their contexts end; "ended", which tells why one of those has; and "stuck", which
+// until their contexts end; "begun", which ends when one of the former has begun; "ended", which tells why one has ended; and "stuck", which
 // nothing but SIGKILL ends.
 func runWorker() {
 	o := worker.Options{}
@@ -88,7 +88,9 @@ func runWorker() {
 		select {}
 	})
 	ends := make(chan string, 100)
+	begun := make(chan struct{}, 100)
 	worker.Handle(w, "wait", func(ctx context.Context, _ any) (any, error) {
+		begun <- struct{}{}
 		<-ctx.Done()
 		ends <- context.Cause(ctx).Error()
 		return nil, context.Cause(ctx)
@@ -99,6 +101,14 @@ func runWorker() {
 			if err := s.Encode(ctx, "tick"); err != nil {
 				return err
 			}
+		}
+	})
+	worker.Handle(w, "begun", func(ctx context.Context, _ any) (any, error) {
+		select {
+		case <-begun:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	})
 	worker.Handle(w, "ended", func(ctx context.Context, _ any) (string, error) {
