@@ -2,16 +2,10 @@ package cocaine
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
-	"sync"
-	"sync/atomic"
+	"runtime"
 	"time"
-
-	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // Options configure a Client. The zero value is ready.
@@ -65,21 +59,13 @@ const (
 
 // A Client finds services and keeps one connection to each that is used. Make it
 // with New, end it with Close. It may be used by any number of goroutines.
+//
+// One that is not closed keeps its connections for as long as the process lives, even
+// if nobody holds it any more, nor a handle that it has made. When the garbage
+// collector finds such a one, and it has connections, the Logger is told where it was
+// made. A client without a connection holds nothing, and need not be closed.
 type Client struct {
-	opts     Options
-	log      *slog.Logger
-	ctx      context.Context // ends with Close
-	cancel   context.CancelFunc
-	wg       sync.WaitGroup // the goroutines that keep connections
-	locator  *connector
-	locators int         // how many there are
-	sessions rpc.Stats   // of all connections
-	closed   atomic.Bool // set under mu
-
-	unaries sync.Pool // of *unary
-
-	mu       sync.Mutex
-	services map[string]*connector
+	*hub // nil of one that New did not make
 }
 
 // New makes a client. It does no I/O: the error is about the options.
@@ -101,9 +87,8 @@ func New(opts Options) (*Client, error) {
 		opts.Dial = newDialer(opts.KeepAlive).DialContext
 	}
 	opts.Retry = opts.Retry.withDefaults()
-	c := &Client{opts: opts, log: opts.Logger, locators: len(locators), services: make(map[string]*connector)}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.locator = &connector{client: c, name: locatorName, find: locatorResolution(locators)}
+	c := &Client{newHub(opts, locators)}
+	runtime.AddCleanup(c, (*hub).abandoned, c.hub)
 	return c, nil
 }
 
@@ -121,68 +106,15 @@ func newDialer(probe net.KeepAliveConfig) *net.Dialer {
 // what is wrong with the name shows in the first call. Handles of one name share
 // one connection. The name "locator" stands for the locator itself.
 func (c *Client) Service(name string) *Service {
-	return &Service{conn: c.connector(name)}
+	if !c.made() {
+		return &Service{}
+	}
+	return &Service{conn: c.connector(name), client: c}
 }
 
 // made reports whether New made the client. Calls of services of any other are
 // ErrBadArgument.
-func (c *Client) made() bool { return c != nil && c.services != nil }
-
-func (c *Client) connector(name string) *connector {
-	if !c.made() {
-		return nil
-	}
-	if name == locatorName {
-		return c.locator
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.services[name]
-	if s == nil {
-		s = &connector{client: c, name: name}
-		s.find = func(ctx context.Context) (*Resolution, error) { return c.resolve(ctx, name) }
-		c.services[name] = s
-	}
-	return s
-}
-
-// resolve asks the locators, one after the other, until one answers. Each has its
-// share of the time, and so has connecting to the service later.
-func (c *Client) resolve(ctx context.Context, name string) (*Resolution, error) {
-	again := true
-	for left := c.locators; ; {
-		part, cancel := share(ctx, left, c.locators)
-		r, err := c.Locator().ask(part, name, "")
-		silent := part.Err() != nil && ctx.Err() == nil
-		cancel()
-		switch {
-		case !silent && again && errors.Is(err, ErrDisconnected): // asking twice does no harm
-			again = false
-			continue
-		case !silent || left <= 1:
-			return r, err
-		}
-		left--
-		failed, ok := errors.AsType[*ResolveError](err)
-		if l := c.locator.current.Load(); ok && l != nil && l.endpoint == failed.Locator { // it may be another by now
-			c.log.Warn("locator does not answer", "locator", l.endpoint, "service", name)
-			c.locator.drop(l)
-		}
-	}
-}
-
-// share bounds the time for one of several locators that are left to be asked. The
-// only one that there is may take all of it.
-func share(ctx context.Context, left, all int) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok || all == 1 {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left+1))
-}
-
-// lastWords is how long Close waits for the network to take what was sent.
-const lastWords = time.Second
+func (c *Client) made() bool { return c != nil && c.hub != nil }
 
 // Close disconnects from every service. What was sent leaves first, as far as the
 // network takes it within a second: messages that want no answer, such as log
@@ -193,42 +125,7 @@ func (c *Client) Close() error {
 	if !c.made() {
 		return nil
 	}
-	c.mu.Lock()
-	closed := c.closed.Swap(true)
-	c.mu.Unlock()
-	if !closed {
-		c.drain()
-	}
-	c.cancel()
-	c.wg.Wait()
+	c.close()
+	runtime.KeepAlive(c)
 	return nil
-}
-
-// drain waits until everything that was sent has left.
-func (c *Client) drain() {
-	ctx, cancel := context.WithTimeout(c.ctx, lastWords)
-	defer cancel()
-	for _, s := range c.connectors() {
-		if l := s.current.Load(); l != nil {
-			l.session.Drain(ctx)
-		}
-	}
-}
-
-func (c *Client) connectors() []*connector {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append(slices.Collect(maps.Values(c.services)), c.locator)
-}
-
-// spawn runs f in a goroutine that Close waits for. It reports false once the
-// client is closed.
-func (c *Client) spawn(f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed.Load() {
-		return false
-	}
-	c.wg.Go(f)
-	return true
 }

@@ -25,7 +25,7 @@ import (
 // belongs to the client, not to the caller that happened to start it: a caller
 // that gives up takes nothing from the others.
 type connector struct {
-	client *Client
+	client *hub
 	name   string
 	find   func(ctx context.Context) (*Resolution, error)
 

@@ -62,7 +62,7 @@ func (c *connector) order(endpoints []string) []string {
 
 // isLocal reports whether the locator is on this machine, and with it what the
 // locator knows under a loopback address.
-func (c *Client) isLocal() bool {
+func (c *hub) isLocal() bool {
 	l := c.locator.current.Load()
 	return l != nil && kindOf(l.endpoint) <= loopback
 }

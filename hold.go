@@ -22,7 +22,7 @@ type hold struct {
 var errHoldEnded = errors.New("service ended it")
 
 // newHold starts to watch a stream that has no context of its own.
-func newHold(c *Client, st *Stream) (*hold, error) {
+func newHold(c *hub, st *Stream) (*hold, error) {
 	h := &hold{stream: st, released: make(chan struct{}), done: make(chan struct{})}
 	watching := c.spawn(func() {
 		h.err = h.end()

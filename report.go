@@ -25,10 +25,20 @@ func loggerOf(ctx context.Context) logger {
 }
 
 // caller is where the function was called that calls it.
-func caller() uintptr {
+func caller() uintptr { return callerOf(1) }
+
+// callerOf is where the function was called that calls it; of a larger depth, where
+// that one's caller was called, and so on.
+func callerOf(depth int) uintptr {
 	var pc [1]uintptr
-	runtime.Callers(3, pc[:])
+	runtime.Callers(3+depth, pc[:])
 	return pc[0]
+}
+
+// place is the file and the line of a call.
+func place(pc uintptr) string {
+	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+	return fmt.Sprintf("%s:%d", frame.File, frame.Line)
 }
 
 // reportLost tells of an error that nobody has looked at. The record's source is
@@ -43,8 +53,7 @@ func (l logger) reportLost(err error, made uintptr) {
 		return
 	}
 	r := slog.NewRecord(time.Now(), slog.LevelError, "nobody looked at the error of a future", made)
-	frame, _ := runtime.CallersFrames([]uintptr{made}).Next()
-	r.AddAttrs(slog.Any("error", err), slog.String("made", fmt.Sprintf("%s:%d", frame.File, frame.Line)))
+	r.AddAttrs(slog.Any("error", err), slog.String("made", place(made)))
 	if panicked, ok := err.(*PanicError); ok {
 		r.AddAttrs(slog.String("stack", string(panicked.Stack)))
 	}

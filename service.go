@@ -15,8 +15,9 @@ import (
 // cheap: make one where you need it, or keep it. Any number of goroutines may use
 // it.
 type Service struct {
-	conn *connector
-	opts CallOptions
+	conn   *connector
+	opts   CallOptions
+	client *Client // is held for as long as the handle is; nil for a handle of its own
 }
 
 // CallOptions are how the calls of a Service are made.
@@ -67,7 +68,7 @@ func (s *Service) With(o CallOptions) *Service {
 		merged.Token = o.Token
 	}
 	merged.Idempotent = merged.Idempotent || o.Idempotent
-	return &Service{conn: s.conn, opts: merged}
+	return &Service{conn: s.conn, opts: merged, client: s.client}
 }
 
 // takeContentType moves a content type from the headers to where calls look for it:
