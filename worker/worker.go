@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 
 	"github.com/cocaine/cocaine-go"
 )
@@ -104,9 +106,16 @@ func (w *Worker) start() error {
 }
 
 // Main runs the worker and ends the process: with status 0 when it was told to
-// stop, 2 for ErrNoEndpoint, 1 when anything went wrong. It is the last
-// line of a program's main.
+// stop, 2 for ErrNoEndpoint, 1 when anything went wrong, which standard error tells:
+// the runtime has closed the connection, or does not answer (ErrDisowned). It is the
+// last line of a program's main.
+//
+// From then on writing to a broken pipe is an error and no signal: a runtime that is
+// gone does not read what its workers say.
 func (w *Worker) Main() {
+	// Standard error is a pipe to the runtime. Without this a line of log would be the
+	// end of a worker whose runtime is gone, by a signal, whatever it was about to do.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(w.main(context.Background(), os.Stderr))
 }
 

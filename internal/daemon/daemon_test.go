@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -93,6 +94,7 @@ type app struct {
 	name     string
 	stubborn bool
 	mark     string // NAME=VALUE in the environment of its workers
+	program  string // that runs, with the test binary's role of a worker; "" is the test binary
 	profile  manifest.Profile
 }
 
@@ -101,11 +103,11 @@ func newApp(name string) *app { return &app{name: name, profile: *manifest.Defau
 // upload writes the records of an app.
 func (a *app) upload(t testing.TB, c *cocaine.Client) {
 	t.Helper()
-	program, err := os.Executable()
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &manifest.Manifest{Slave: program, Environment: map[string]string{child: "worker"}}
+	m := &manifest.Manifest{Slave: cmp.Or(a.program, self), Environment: map[string]string{child: "worker"}}
 	if a.stubborn {
 		m.Environment["STUBBORN"] = "1"
 	}

@@ -50,6 +50,9 @@ func runWorker() {
 		signal.Ignore(syscall.SIGTERM, os.Interrupt)
 		o.Signals, o.Drain = []os.Signal{}, time.Hour
 	}
+	if os.Getenv("IMPATIENT") != "" {
+		o.Heartbeat, o.Disown = 100*time.Millisecond, 3*time.Second
+	}
 	w, err := worker.New(o)
 	if err != nil {
 		log.Fatal(err)
