@@ -17,7 +17,7 @@ func newMetrics(d *Daemon, name string, _ any) (extra, error) {
 func (d *Daemon) allMetrics(context.Context) ([]metrics.Metric, error) {
 	var all []metrics.Metric
 	for name, v := range d.counters() {
-		all = append(all, metrics.NewGauge("runtime."+name, v))
+		all = append(all, metrics.More(metrics.NewGauge("runtime."+name, v)))
 	}
 	for _, s := range d.services {
 		all = append(all, s.metrics()...)
@@ -65,12 +65,12 @@ func appMetrics(app string, r report, e *engine.Engine) []metrics.Metric {
 	all := []metrics.Metric{
 		metrics.NewCounter(app+".requests.accepted", accepted),
 		metrics.NewCounter(app+".requests.rejected", rejected),
-		metrics.NewCounter(app+".requests.expired", requests.count("expired")),
-		metrics.NewCounter(app+".requests.timeouts", requests.count("timeouts")),
+		metrics.More(metrics.NewCounter(app+".requests.expired", requests.count("expired"))),
+		metrics.More(metrics.NewCounter(app+".requests.timeouts", requests.count("timeouts"))),
 		metrics.NewCounter(app+".slaves.spawned", pool.count("total:spawned")),
 		metrics.NewCounter(app+".slaves.crashed", pool.count("total:crashed")),
 		metrics.NewMeter(app+".rate", accepted+rejected, rates),
-		metrics.NewGauge(app+".queue.depth", r.table("queue")["depth"]),
+		metrics.More(metrics.NewGauge(app+".queue.depth", r.table("queue")["depth"])),
 		metrics.NewGauge(app+".queue.depth_average", r.table("queue")["depth_average"]),
 	}
 	if e != nil {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,12 +143,15 @@ func TestServiceOfNoType(t *testing.T) {
 	}
 }
 
+// moreMetric matches the metrics that the original did not tell.
+var moreMetric = regexp.MustCompile(`^runtime\.|\.requests\.(expired|timeouts)$|\.queue\.depth$|\.connections\.open$`)
+
 // TestMetrics: the runtime, its services and an app are told of, by the old names.
 func TestMetrics(t *testing.T) {
 	d := start(t, daemon.Options{Config: withServices(t, directory(t), "[services.metrics]\ntype = 'metrics'\n")})
 	c := dial(t, d.Addr().String())
 	newApp("hello").deploy(t, c)
-	m, err := cocaine.Get[map[string]any](t.Context(), c.Service("metrics"), "fetch")
+	m, err := cocaine.Get[map[string]any](t.Context(), c.Service("metrics"), "fetch", "plain", nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,6 +163,13 @@ func TestMetrics(t *testing.T) {
 		"hello.timings.count", "hello.timings.m01rate", "hello.timings.p50", "hello.timings.p99", "hello.timings.mean", "hello.timings.stddev"} {
 		if m[name] == nil {
 			t.Errorf("there is no %s", name)
+		}
+	}
+	old, err := cocaine.Get[map[string]any](t.Context(), c.Service("metrics"), "fetch")
+	for name := range m {
+		_, told := old[name]
+		if more := moreMetric.MatchString(name); err != nil || told == more {
+			t.Errorf("%s is told without being asked for: %v, %v", name, told, err)
 		}
 	}
 	states := 0

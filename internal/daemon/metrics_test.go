@@ -139,7 +139,7 @@ func TestTimersOfAnApp(t *testing.T) {
 	if err := cocaine.Exec(t.Context(), c.Service("hello"), "info"); err != nil {
 		t.Fatal(err)
 	}
-	m, err := cocaine.Get[dict](t.Context(), c.Service("metrics"), "fetch", "plain", contains("name", "hello"))
+	m, err := cocaine.Get[dict](t.Context(), c.Service("metrics"), "fetch", "plain", contains("name", "hello"), true)
 	if err != nil {
 		t.Fatal(err)
 	}

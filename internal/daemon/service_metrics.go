@@ -53,7 +53,7 @@ func (s *service) told(suffix string, u rpc.Usage, t timers) []metrics.Metric {
 	all := []metrics.Metric{
 		metrics.NewCounter(name+".connections.accepted", u.Accepted),
 		metrics.NewCounter(name+".connections.rejected", u.Refused),
-		metrics.NewGauge(name+".connections.open", u.Sessions),
+		metrics.More(metrics.NewGauge(name+".connections.open", u.Sessions)),
 		metrics.NewMeter(name+".meter.summary", u.Opened, s.rates.of(suffix, u.Opened, now)),
 		metrics.NewCounter(name+".load", u.Open),
 	}

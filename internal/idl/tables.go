@@ -477,7 +477,7 @@ var Unicorn = &Protocol{Name: "unicorn", Version: 1, Doc: "Coordination: a tree 
 
 // Metrics is the protocol metrics, version 1. The numbers of the runtime, its services and its apps, see Metrics.
 var Metrics = &Protocol{Name: "metrics", Version: 1, Doc: "The numbers of the runtime, its services and its apps, see Metrics.", Messages: withControl(
-	Message{ID: 0, Name: "fetch", Args: []Arg{Arg{Name: "type", Type: "str", Optional: true}, Arg{Name: "query", Type: "any", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "metrics", Type: "any"}), Doc: "Type plain (the default) is a flat map, json a tree."},
+	Message{ID: 0, Name: "fetch", Args: []Arg{Arg{Name: "type", Type: "str", Optional: true}, Arg{Name: "query", Type: "any", Optional: true}, Arg{Name: "more", Type: "bool", Optional: true}}, Next: Terminal, Reply: valueOf(Arg{Name: "metrics", Type: "any"}), Doc: "Type plain (the default) is a flat map, json a tree. More, which the original ignores: what it did not tell, too."},
 )}
 
 // NodeService is the protocol node, version 1. Runs apps.

@@ -35,6 +35,14 @@ type Metric struct {
 	// Values are what it consists of: that of a gauge or a counter has no name, those
 	// of meters and timers have, such as "m01rate". They are numbers, texts or bools.
 	Values map[string]any
+	// More is set for what the original does not tell, which is told to who asks for more.
+	More bool
+}
+
+// More makes a metric one of those that the original does not tell.
+func More(m Metric) Metric {
+	m.More = true
+	return m
 }
 
 // NewGauge makes a gauge.
@@ -76,11 +84,11 @@ type value struct {
 }
 
 // flatten gives the values of the metrics that a query selects, by name.
-func flatten(all []Metric, q *Query) []value {
+func flatten(all []Metric, q *Query, more bool) []value {
 	var out []value
 	for i := range all {
 		m := &all[i]
-		if !q.Selects(m) {
+		if m.More && !more || !q.Selects(m) {
 			continue
 		}
 		for name, v := range m.Values {

@@ -69,6 +69,22 @@ func TestFetch(t *testing.T) {
 	p.Want(6, idl.Value, dict{})
 }
 
+// What the original does not tell is told to who asks for it, by an argument that the
+// original takes no notice of.
+func TestFetchMore(t *testing.T) {
+	p := play(t, func(context.Context) ([]metrics.Metric, error) {
+		return []metrics.Metric{metrics.NewGauge("a", 1), metrics.More(metrics.NewGauge("b", 2))}, nil
+	})
+	for i, args := range [][]any{{}, {"plain"}, {"plain", nil}, {"plain", nil, false}, {"plain", nil, "true"}, {"plain", nil, 1}} {
+		p.Send(uint64(1+i), idl.MetricsFetch, args...)
+		p.Want(uint64(1+i), idl.Value, dict{"a": 1})
+	}
+	p.Send(20, idl.MetricsFetch, "plain", nil, true)
+	p.Want(20, idl.Value, dict{"a": 1, "b": 2})
+	p.Send(21, idl.MetricsFetch, "json", dict{"eq": list{dict{"name": list{}}, dict{"const": list{"b"}}}}, true)
+	p.Want(21, idl.Value, dict{"b": 2})
+}
+
 // TestTreeOfOddNames: names that are branches, too, and names of many parts.
 func TestTreeOfOddNames(t *testing.T) {
 	long := strings.Repeat("x.", 40) + "y"

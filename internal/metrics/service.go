@@ -27,6 +27,10 @@ func (s service) fetch(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	if c.NArgs > 1 {
 		query = r.Raw()
 	}
+	more := false
+	if c.NArgs > 2 && r.Kind() == msgpack.KindBool { // anything else is surplus, as it is to the original
+		more = r.Bool()
+	}
 	if err := r.Err(); err != nil {
 		return nil, rpc.BadArgs(c, err)
 	}
@@ -44,7 +48,7 @@ func (s service) fetch(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return msgpack.AppendValue(msgpack.AppendArray(nil, 1), shape(flatten(all, q)))
+	return msgpack.AppendValue(msgpack.AppendArray(nil, 1), shape(flatten(all, q, more)))
 }
 
 func shapeOf(form string) (func([]value) map[string]any, error) {

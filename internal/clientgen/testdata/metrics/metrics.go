@@ -21,7 +21,8 @@ func NewMetrics(client *cocaine.Client) Metrics { return Metrics{client.Service(
 func (c Metrics) With(o cocaine.CallOptions) Metrics { return Metrics{c.service.With(o)} }
 
 // Fetch calls metrics.fetch. Type plain (the default) is a flat map, json a tree.
-// What may be left out, in this order: type (string), query (any).
+// More, which the original ignores: what it did not tell, too. What may be left
+// out, in this order: type (string), query (any), more (bool).
 func (c Metrics) Fetch(ctx context.Context, optional ...any) (cocaine.Raw, error) {
 	return cocaine.Get[cocaine.Raw](ctx, c.service, "fetch", optional...)
 }
