@@ -247,7 +247,7 @@ func TestPermissionsOfUnicorn(t *testing.T) {
 		{"1", "unicorn", "create", list("//", 1), badPath},
 		{"", "unicorn", "put", list("///", 1, 0), badPath},
 		{"1", "unicorn", "create", list("a", 1), badPath},
-		{"1", "unicorn", "create", list("//a", 1), badPath},
+		{"1", "unicorn", "create", list("//a", 1), "11,11"},
 		{"1", "unicorn", "lock", list(""), badPath},
 	})
 }

@@ -125,7 +125,7 @@ func (d *Daemon) build(ctx context.Context) (err error) {
 	if err := d.makeDirs(); err != nil {
 		return err
 	}
-	locatorService, err := d.newService(locatorName, idl.Locator, nil, v011.Locator(d.directory, (*groups)(d), d.mux(locatorName)), d.sessions())
+	locatorService, err := d.newService(locatorName, idl.Locator, nil, v011.Locator(d.directory, (*groups)(d), d.clustered(), d.mux(locatorName)), d.sessions())
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,8 @@ func TestTimersOfAnApp(t *testing.T) {
 	want := map[string]string{"hello.timer[enqueue].count": "5", "hello.timings.count": "5", "hello.timer[info].count": "1",
 		"hello.timer[control].count": "0", "hello.timer[ping].count": "0",
 		"hello/handshake.connections.accepted": "1", "hello/handshake.connections.rejected": "0", "hello/handshake.connections.open": "1",
-		"hello/handshake.meter.summary.count": "1", "hello/handshake.load": "1", "hello/handshake.timer[handshake].count": "0"}
+		"hello/handshake.meter.summary.count": "1", "hello/handshake.load": "1", "hello/handshake.timer[handshake].count": "0",
+		"hello/handshake.timer[ping].count": "0", "hello/handshake.timer[revoke].count": "0"}
 	have := make(map[string]string)
 	for name := range want {
 		have[name] = fmt.Sprint(m[name])

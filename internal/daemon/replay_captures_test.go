@@ -26,7 +26,6 @@ var differences = map[string]string{
 	"stop":       "the end of the runtime",
 	"waiting":    "a request for an app whose program cannot be started",
 	"isolate":    "`isolate.type` of `process`",
-	"unicat":     "`unicat`",
 }
 
 // TestDifferencesAreTold: a difference that a conversation needs is in the tables that

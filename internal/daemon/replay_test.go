@@ -80,7 +80,7 @@ func newReplay(t *testing.T) *replay {
 		<-served
 	})
 	r.config = withServices(t, r.dir, "[services.cache]\ntype = \"cache\"\n[services.chrono]\ntype = \"chrono\"\n"+
-		"[services.uniresis]\ntype = \"uniresis\"\n[services.logging_v2]\ntype = \"logging::v2\"\n"+
+		"[services.uniresis]\ntype = \"uniresis\"\n[services.unicat]\ntype = \"unicat\"\n[services.logging_v2]\ntype = \"logging::v2\"\n"+
 		"args = { default_metafilter = [[\"severity\", 1]] }\n")
 	return r
 }

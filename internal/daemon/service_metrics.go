@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/metrics"
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/timing"
@@ -43,7 +44,18 @@ func (d *Daemon) handshakeMetrics(s *service) []metrics.Metric {
 	}
 	u, stays := e.Handshakes()
 	t := make(timers)
-	t.add(func(yield func(string, *timing.Timer) bool) { yield("handshake", stays) })
+	t.add(func(yield func(string, *timing.Timer) bool) {
+		for i := range idl.Worker.Messages {
+			m := &idl.Worker.Messages[i]
+			timer := new(timing.Timer) // control messages, which no worker sends
+			if m.ID == idl.WorkerHandshake {
+				timer = stays
+			}
+			if !yield(m.Name, timer) {
+				return
+			}
+		}
+	})
 	return s.told("/handshake", u, t)
 }
 

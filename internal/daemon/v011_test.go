@@ -201,7 +201,7 @@ func TestOldClientDrivesAllServices(t *testing.T) {
 	info, _ := app.one(1).(dict)
 	equal(t, "profile of info", info["profile"], "hello")
 	equal(t, "state of info", info["state"], "running")
-	if have := slices.Sorted(maps.Keys(info)); !slices.Equal(have, []string{"drivers", "load-median", "profile", "queue", "sessions", "slaves", "state"}) {
+	if have := slices.Sorted(maps.Keys(info)); !slices.Equal(have, []string{"load-median", "profile", "queue", "sessions", "slaves", "state"}) {
 		t.Errorf("info has %v", have)
 	}
 
@@ -317,7 +317,7 @@ func TestOldResolveOfPublished(t *testing.T) {
 // Rule 7: a client that is writing when the runtime goes sees the end of the
 // connection, not a reset; and rule 6: nobody hung up on it before.
 func TestOldClientSeesTheEnd(t *testing.T) {
-	d, err := daemon.New(t.Context(), daemon.Options{Config: configuration(directory(t), nil), Version: "v1"})
+	d, err := daemon.New(t.Context(), daemon.Options{Config: configuration(directory(t), map[string]string{"cluster.type": "predefine"}), Version: "v1"})
 	if err != nil {
 		t.Fatal(err)
 	}

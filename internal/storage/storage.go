@@ -111,5 +111,13 @@ func object(collection, key string) string {
 
 // missing is the error of a key that is not there.
 func missing(collection, key string) error {
-	return cannot("read", collection, key, fs.ErrNotExist)
+	return cannot("read", collection, key, absent{collection, key})
 }
+
+// absent is fs.ErrNotExist that knows of which key, for those who have to say it in
+// other words.
+type absent struct{ collection, key string }
+
+func (absent) Error() string                      { return fs.ErrNotExist.Error() }
+func (absent) Unwrap() error                      { return fs.ErrNotExist }
+func (a absent) Absent() (collection, key string) { return a.collection, a.key }

@@ -115,6 +115,5 @@ func oldReport(now map[string]any, err error) map[string]any {
 		"sessions":    map[string]any{"pending": now["load"]},
 		"slaves":      map[string]any{"active": pool["active"], "capacity": pool["capacity"], "idle": pool["idle"]},
 		"state":       now["state"],
-		"drivers":     map[string]any{},
 	}
 }

@@ -3,6 +3,8 @@ package v011
 import (
 	"context"
 	"errors"
+	"fmt"
+	"syscall"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
@@ -12,7 +14,9 @@ import (
 // Apps is what the node service is made of. Every method may be called from any
 // goroutine.
 type Apps interface {
-	// Start starts an app. Its error is [20991, 5] for one that runs already.
+	// Start starts an app. Its error is [20991, 5] for one that runs already, one with
+	// the method Absent for a record that is missing, [12, 2] and [255, 84] for code that
+	// is missing or cannot be unpacked.
 	Start(ctx context.Context, app, profile string) error
 	// Pause stops an app. Its error is [20991, 6] for one that does not run.
 	Pause(ctx context.Context, app string) error
@@ -63,7 +67,7 @@ func (n oldNodeService) start(ctx context.Context, c *rpc.Call) ([]byte, error) 
 	ctx = context.WithoutCancel(ctx)
 	for i := range list {
 		err := n.apps.Start(ctx, list[i].app, list[i].text)
-		list[i].text = said(err, idl.NodeAlreadyStarted, "the app has been started", "the app is already running")
+		list[i].text = said(err, list[i].app, idl.NodeAlreadyStarted, "the app has been started", "the app is already running")
 	}
 	return appendOutcomes(list), nil
 }
@@ -79,19 +83,27 @@ func (n oldNodeService) pause(ctx context.Context, c *rpc.Call) ([]byte, error) 
 	list := make([]outcome, 0, len(names))
 	for _, app := range names {
 		err := n.apps.Pause(ctx, app)
-		list = append(list, outcome{app, said(err, idl.NodeNotRunning, "the app has been stopped", "the app is not running")})
+		list = append(list, outcome{app, said(err, app, idl.NodeNotRunning, "the app has been stopped", "the app is not running")})
 	}
 	return appendOutcomes(list), nil
 }
 
 // said puts the outcome for one app in words. code is that of the node's error for an
 // app that is so already.
-func said(err error, code int, done, already string) string {
+func said(err error, app string, code int, done, already string) string {
+	var record interface {
+		Absent() (collection, key string)
+	}
 	switch {
 	case err == nil:
 		return done
 	case errors.Is(err, &rpc.Error{Category: idl.CategoryNode, Code: code}):
 		return already
+	case errors.As(err, &record):
+		return rpc.AsError(notFound(record.Absent())).Message
+	case errors.Is(err, &rpc.Error{Category: idl.CategoryGeneric, Code: idl.GenericNotFound}),
+		errors.Is(err, &rpc.Error{Category: idl.CategoryUnknown, Code: int(syscall.EILSEQ)}):
+		return fmt.Sprintf("the '%s' app is not available", app) // its code, or what should be
 	}
 	return rpc.AsError(err).Message
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +44,7 @@ func newRig() *rig {
 		remove: make(map[string]func())}
 	o := rpc.MuxOptions{}
 	r.services = map[string]*v011.ClientService{
-		"locator": v011.Locator(r.directory, r.groups, o),
+		"locator": v011.Locator(r.directory, r.groups, true, o),
 		"node":    v011.Node(r.apps, o),
 		"storage": v011.Storage(storage.NewMemory(), o),
 		"probe":   v011.Generic(probeProtocol(), probe()),
@@ -149,7 +150,14 @@ func (a *fakeApps) Start(_ context.Context, app, profile string) error {
 	defer a.mu.Unlock()
 	switch {
 	case profile == "absent":
-		return rpc.Errorf(idl.CategoryGeneric, idl.GenericNotFound, "there is no profile %s", profile)
+		_, err := storage.NewMemory().Read(context.Background(), "profiles", profile)
+		return fmt.Errorf("cannot start app %s: %w", app, err)
+	case profile == "no code":
+		return rpc.Errorf(idl.CategoryGeneric, idl.GenericNotFound, "app %s has no code", app)
+	case profile == "no archive":
+		return rpc.Errorf(idl.CategoryUnknown, int(syscall.EILSEQ), "code of app %s is no archive", app)
+	case profile == "odd":
+		return fmt.Errorf("cannot start app %s: it is odd", app)
 	case a.running[app]:
 		return rpc.Errorf(idl.CategoryNode, idl.NodeAlreadyStarted, "app %s runs", app)
 	}

@@ -1,11 +1,14 @@
 package v011_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
+	"github.com/cocaine/cocaine-go/internal/storage"
 	"github.com/cocaine/cocaine-go/internal/v011"
 	"github.com/cocaine/cocaine-go/internal/wire"
 )
@@ -13,8 +16,9 @@ import (
 func TestNode(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		p := r.dial(t, "node")
-		p.call(0, 1, map[string]any{"app1": "p", "app3": "p", "app4": "absent"})
-		p.wantChunk(t, 1, map[string]any{"app1": "the app is already running", "app3": "the app has been started", "app4": "there is no profile absent"})
+		p.call(0, 1, map[string]any{"app1": "p", "app3": "p", "app4": "absent", "app5": "no code", "app6": "no archive", "app7": "odd"})
+		p.wantChunk(t, 1, map[string]any{"app1": "the app is already running", "app3": "the app has been started", "app4": "object 'absent' has not been found in 'profiles'",
+			"app5": "the 'app5' app is not available", "app6": "the 'app6' app is not available", "app7": "cannot start app app7: it is odd"})
 		p.wantChoke(1)
 		p.call(2, 2)
 		p.wantChunk(t, 2, []any{"app1", "app2", "app3"})
@@ -74,13 +78,47 @@ func TestStorage(t *testing.T) {
 	})
 }
 
+// awayStore is a storage that fails.
+type awayStore struct {
+	*storage.Memory
+	err error
+}
+
+func (s awayStore) Read(context.Context, string, string) ([]byte, error)          { return nil, s.err }
+func (s awayStore) Write(context.Context, string, string, []byte, []string) error { return s.err }
+func (s awayStore) Remove(context.Context, string, string) error                  { return s.err }
+func (s awayStore) Find(context.Context, string, []string) (keys []string, e error) {
+	return nil, s.err
+}
+
+func TestStorageFails(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		for i, tt := range []struct {
+			err   error
+			texts [4]string
+		}{
+			{errors.New("the disk is gone"), [4]string{"unable to access object 'k' in 'c'", "unable to access object 'k' in 'c'",
+				"unable to remove object 'k' from 'c'", `cannot find keys in "c": the disk is gone`}},
+			{rpc.Errorf(12, 13, "denied"), [4]string{"denied", "denied", "denied", "denied"}},
+		} {
+			r.services["away"] = v011.Storage(awayStore{storage.NewMemory(), tt.err}, rpc.MuxOptions{})
+			p := r.dial(t, "away")
+			for method, args := range [][]any{{"c", "k"}, {"c", "k", "v"}, {"c", "k"}, {"c", []any{"t"}}} {
+				session := uint64(4*i + method)
+				p.call(uint64(method), session, args...)
+				p.wantError(session, 1, tt.texts[method])
+			}
+		}
+	})
+}
+
 // The report of an app has the shape of v0.11.
 func TestAppInfo(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		p := r.dial(t, "echo")
 		p.call(1, 1)
 		p.wantChunk(t, 1, map[string]any{
-			"load-median": 2, "profile": "p", "state": "running", "drivers": map[string]any{},
+			"load-median": 2, "profile": "p", "state": "running",
 			"queue": map[string]any{"capacity": 100, "depth": 2}, "sessions": map[string]any{"pending": 3},
 			"slaves": map[string]any{"active": 1, "idle": 2, "capacity": 10},
 		})
@@ -102,6 +140,34 @@ func TestAppInfo(t *testing.T) {
 		p.call(1, 3)
 		if f := p.Recv(); f.Channel != 4 {
 			t.Errorf("an app without workers is reported as %v", f)
+		}
+	})
+}
+
+// The median is estimated as in the original, whose estimate of few numbers is poor.
+func TestMedianOfInfo(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		for i, tt := range []struct {
+			loads []int
+			want  int
+		}{
+			{nil, 0}, {[]int{7}, 0}, {[]int{7, 9}, 0}, {[]int{9, 8, 7}, 7}, {[]int{1, 2, 3, 4}, 3}, {[]int{9, 1, 8, 2, 7}, 7},
+			{[]int{5, 5, 5, 5, 5, 5, 5, 5}, 5}, {[]int{0, 10, 20, 30, 40, 50, 60, 70, 80}, 40}, {[]int{80, 70, 60, 50, 40, 30, 20, 10, 0}, 40},
+			{[]int{1, 2, 3, 4, 5, 100, 100, 100, 100}, 20},
+		} {
+			workers := map[string]any{}
+			for j, load := range tt.loads {
+				workers[string(rune('a'+j))] = map[string]any{"load:total": load}
+			}
+			r.services["median"] = v011.App(echoApp{}, func() (map[string]any, error) {
+				return map[string]any{"queue": map[string]any{}, "pool": map[string]any{"slaves": workers}}, nil
+			}, rpc.MuxOptions{})
+			p := r.dial(t, "median")
+			p.call(1, uint64(i))
+			p.wantChunk(t, uint64(i), map[string]any{"load-median": tt.want, "profile": nil, "state": nil,
+				"queue": map[string]any{"capacity": nil, "depth": nil}, "sessions": map[string]any{"pending": nil},
+				"slaves": map[string]any{"active": nil, "idle": nil, "capacity": nil}})
+			p.wantChoke(uint64(i))
 		}
 	})
 }
@@ -195,6 +261,10 @@ func TestSynchronize(t *testing.T) {
 		p.wantChoke(7)
 		p.call(1, 8)
 		p.wantChoke(8)
+		r.services["alone"] = v011.Locator(r.directory, r.groups, false, rpc.MuxOptions{})
+		p = r.dial(t, "alone")
+		p.call(1, 9)
+		p.wantError(9, 1, "unknown message type")
 	})
 }
 

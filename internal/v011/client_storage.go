@@ -41,10 +41,10 @@ func (s oldStore) read(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	}
 	blob, err := s.store.Read(ctx, collection, key)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, oldErrorf(invocationError, "object '%s' has not been found in '%s'", key, collection)
+		return nil, notFound(collection, key)
 	}
 	if err != nil {
-		return nil, err
+		return nil, failed(err, "unable to access object '%s' in '%s'", key, collection)
 	}
 	const heads = 1 + 5 // of the array and of the longest raw
 	return msgpack.AppendBytes(msgpack.AppendArray(make([]byte, 0, heads+len(blob)), 1), blob), nil
@@ -61,7 +61,7 @@ func (s oldStore) write(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	if r.Err() != nil || !ok {
 		return nil, errArgument
 	}
-	return nil, s.store.Write(ctx, collection, key, blob, tags)
+	return nil, failed(s.store.Write(ctx, collection, key, blob, tags), "unable to access object '%s' in '%s'", key, collection)
 }
 
 func (s oldStore) remove(ctx context.Context, c *rpc.Call) ([]byte, error) {
@@ -70,7 +70,7 @@ func (s oldStore) remove(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	if r.Err() != nil {
 		return nil, errArgument
 	}
-	return nil, s.store.Remove(ctx, collection, key)
+	return nil, failed(s.store.Remove(ctx, collection, key), "unable to remove object '%s' from '%s'", key, collection)
 }
 
 func (s oldStore) find(ctx context.Context, c *rpc.Call) ([]byte, error) {
@@ -85,6 +85,19 @@ func (s oldStore) find(ctx context.Context, c *rpc.Call) ([]byte, error) {
 		return nil, fmt.Errorf("cannot find keys in %q: %w", collection, err)
 	}
 	return appendStrings(msgpack.AppendArray(nil, 1), keys), nil
+}
+
+func notFound(collection, key string) error {
+	return oldErrorf(invocationError, "object '%s' has not been found in '%s'", key, collection)
+}
+
+// failed puts an error of a store in the words of v0.11, unless somebody has given it
+// a code of its own: then it is not the store that has failed.
+func failed(err error, format, key, collection string) error {
+	if _, ok := errors.AsType[*rpc.Error](err); err == nil || ok || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return oldErrorf(invocationError, format, key, collection)
 }
 
 // maxList bounds the lists and maps that a call may have for an argument.

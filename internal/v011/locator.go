@@ -17,12 +17,15 @@ type Groups interface {
 	Refresh(ctx context.Context, groups []string) error
 }
 
-// Locator is the locator service over a directory.
-func Locator(d *Directory, g Groups, o rpc.MuxOptions) *ClientService {
+// Locator is the locator service over a directory. That the directory can be followed
+// is for other nodes: unless clustered, there is no synchronize.
+func Locator(d *Directory, g Groups, clustered bool, o rpc.MuxOptions) *ClientService {
 	m := rpc.NewMux(oldLocator, o)
 	l := oldLocatorService{d, g}
 	m.Inline("resolve", l.resolve)
-	m.Stream("synchronize", l.synchronize)
+	if clustered {
+		m.Stream("synchronize", l.synchronize)
+	}
 	m.Inline("reports", l.reports)
 	m.Change("refresh", l.refresh)
 	return newClientService(oldLocator, m)
