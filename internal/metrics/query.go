@@ -24,8 +24,9 @@ var ErrQuery = errors.New("bad query")
 //	filters  {"eq": [x, x]}  {"contains": [x, x]}  {"ge": [x, x]}  {"and": [f, ...]}  {"or": [f, ...]}
 //	texts    {"const": [text]}  {"name": []}  {"type": []}  {"tag": [x]}
 //
-// contains looks for the second text in the first, ge compares bytewise; a tag that a
-// metric lacks is the empty text. A Query does not change and may be shared.
+// contains looks for the second text in the first. ge is true of any two, as in the
+// original, which never came to comparing them. A tag that a metric lacks is the empty
+// text. A Query does not change and may be shared.
 type Query struct{ selects predicate }
 
 type (
@@ -99,7 +100,7 @@ func parseFilter(ast any, depth int) (predicate, error) {
 	case "contains":
 		return parseRelation(op, args, depth-1, strings.Contains)
 	case "ge":
-		return parseRelation(op, args, depth-1, func(a, b string) bool { return a >= b })
+		return parseRelation(op, args, depth-1, func(string, string) bool { return true })
 	}
 	return nil, fmt.Errorf("unknown filter %q", op)
 }
