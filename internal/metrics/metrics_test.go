@@ -138,6 +138,7 @@ func TestQueries(t *testing.T) {
 		{dict{"contains": list{name, is("rate")}}, []string{"app.rate", "app.rate.m01rate"}},
 		{dict{"contains": list{kind, is("er")}}, []string{"app.rate", "app.requests.accepted", "app.timings"}},
 		{dict{"ge": list{name, is("zzz")}}, all},
+		{dict{"ge": list{1, nil}}, all},
 		{dict{"and": list{dict{"contains": list{name, is("rate")}}, dict{"eq": list{kind, is("meter")}}}}, []string{"app.rate"}},
 		{dict{"or": list{dict{"eq": list{kind, is("timer")}}, dict{"eq": list{kind, is("meter")}}}}, []string{"app.rate", "app.timings"}},
 		{dict{"eq": list{dict{"tag": list{is("app")}}, is("hello")}}, []string{"app.requests.accepted"}},

@@ -24,8 +24,8 @@ var ErrQuery = errors.New("bad query")
 //	filters  {"eq": [x, x]}  {"contains": [x, x]}  {"ge": [x, x]}  {"and": [f, ...]}  {"or": [f, ...]}
 //	texts    {"const": [text]}  {"name": []}  {"type": []}  {"tag": [x]}
 //
-// contains looks for the second text in the first. ge is true of any two, as in the
-// original, which never came to comparing them. A tag that a metric lacks is the empty
+// contains looks for the second text in the first. ge is true of any two things, as in
+// the original, which never came to comparing them. A tag that a metric lacks is the empty
 // text. A Query does not change and may be shared.
 type Query struct{ selects predicate }
 
@@ -100,7 +100,7 @@ func parseFilter(ast any, depth int) (predicate, error) {
 	case "contains":
 		return parseRelation(op, args, depth-1, strings.Contains)
 	case "ge":
-		return parseRelation(op, args, depth-1, func(string, string) bool { return true })
+		return func(*Metric) bool { return true }, arity(op, args, 2)
 	}
 	return nil, fmt.Errorf("unknown filter %q", op)
 }
