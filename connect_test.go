@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -89,6 +90,22 @@ func inMemory(t *testing.T, endpoints []string, f func(t *testing.T, n *network,
 		client.Close()
 		stopNode()
 		stopLocator()
+	})
+}
+
+// What refuses is passed over, in the order of the kinds; the first that answers is
+// used, and none behind it is tried.
+func TestCandidatesFallback(t *testing.T) {
+	const last = "node.example.org:1"
+	endpoints := []string{"10.0.0.7:1", "[fd00::7]:1", last, "127.0.0.1:1"} // the last is another machine's
+	inMemory(t, endpoints, func(t *testing.T, n *network, client *cocaine.Client) {
+		defer n.serve(last, standin.NodeList("the last"))()
+		if apps, err := client.Node().List(t.Context()); err != nil || apps[0] != "the last" {
+			t.Fatalf("got %q, %v", apps, err)
+		}
+		if tried := n.tried()[1:]; !slices.Equal(tried, endpoints[:3]) {
+			t.Errorf("tried %q", tried)
+		}
 	})
 }
 

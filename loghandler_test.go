@@ -208,6 +208,22 @@ func TestEmitGolden(t *testing.T) {
 	})
 }
 
+// Records of a program that does not say what it is come from what the original called
+// standalone.
+func TestLogSource(t *testing.T) {
+	onLogStage(t, func(t *testing.T, s *logStage) {
+		s.start()
+		for given, want := range map[string]string{"": "app/standalone", "app/shop": "app/shop", "daemon": "daemon"} {
+			h := s.handler(func(o *cocaine.LogHandlerOptions) { o.Source = given })
+			slog.New(h).Info("m")
+			if got := s.records(); len(got) != 1 || got[0].source != want {
+				t.Errorf("%q: got %+v, want the source %s", given, got, want)
+			}
+			s.close(h)
+		}
+	})
+}
+
 func TestLogLevelOption(t *testing.T) {
 	onLogStage(t, func(t *testing.T, s *logStage) {
 		level := new(slog.LevelVar)

@@ -332,9 +332,16 @@ func TestDeadlineDoesNotLeak(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		before := runtime.NumGoroutine()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
+		patient, err := svc.Call(ctx, "enqueue", "e") // waits all the while, and none of the deadlines is its own
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer patient.Close()
+		waiting := beside(func() (cocaine.Message, error) { return patient.Recv(ctx) })
+		synctest.Wait()
+		before := runtime.NumGoroutine()
 		for range 20 {
 			st, err := svc.Call(ctx, "enqueue", "e")
 			if err != nil {
@@ -361,6 +368,12 @@ func TestDeadlineDoesNotLeak(t *testing.T) {
 		// Those of other tests come and go.
 		if after := runtime.NumGoroutine(); after >= before+20 {
 			t.Errorf("%d goroutines after 20 calls, %d before", after, before)
+		}
+		if err := patient.Send(ctx, "at last"); err != nil {
+			t.Fatal(err)
+		}
+		if a := <-waiting; a.err != nil || string(a.v.Bytes()) != "at last" {
+			t.Errorf("who waited got %q, %v", a.v.Bytes(), a.err)
 		}
 	})
 }

@@ -636,6 +636,19 @@ func TestHTTPMultipart(t *testing.T) {
 	s.stop()
 }
 
+// Fields of the query and of a form are one; where both have a value, that of the form
+// is the first.
+func TestHTTPForm(t *testing.T) {
+	s := playHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.FormValue("both"), " ", r.FormValue("query"), " ", r.FormValue("form"), " ", r.Form["both"], " ", r.URL.Query()["both"])
+	})
+	s.request(2, post("/?both=q1&both=q2&query=q", "both=f1&both=f2&form=%C3%A9+x", field("Content-Type", "application/x-www-form-urlencoded")))
+	if r := s.reply(2); r.body != "f1 q é x [f1 f2 q1 q2] [q1 q2]" {
+		t.Errorf("got %q", r.body)
+	}
+	s.stop()
+}
+
 // The standard router, with what only it knows of a request.
 func TestChiOrStdMux(t *testing.T) {
 	mux := http.NewServeMux()
