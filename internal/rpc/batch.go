@@ -12,8 +12,9 @@ type Batch struct {
 	scratch   []byte // for what is staged in a dialect
 	finishers []Finisher
 	now       time.Time
-	turn      *Turns // in which the reader serves methods now; nil when it does not
-	served    int    // in this turn
+	wakes     []chan struct{} // have room for the token that is to come
+	turn      *Turns          // in which the reader serves methods now; nil when it does not
+	served    int             // in this turn
 }
 
 // stages is for how many sessions a batch stages frames. A reader that answers more
@@ -66,6 +67,7 @@ func (b *Batch) Now() time.Time {
 // write finishes what was put off and writes what the batch has buffered. It does
 // not block.
 func (b *Batch) write() {
+	b.wakeAll()
 	for i, f := range b.finishers {
 		b.finishers[i] = nil
 		f.Finish(b)
@@ -107,4 +109,23 @@ func Run(f func(b *Batch)) {
 	var b Batch
 	defer b.write()
 	f(&b)
+}
+
+// wake has a goroutine that waits for a token get it when the batch is written. It is
+// one of many then, and finds all of their answers: woken at once it would run beside
+// the reader, look for the next answer before that is there, and wait again.
+func (b *Batch) wake(w chan struct{}) {
+	if b == nil {
+		w <- struct{}{}
+		return
+	}
+	b.wakes = append(b.wakes, w)
+}
+
+func (b *Batch) wakeAll() {
+	for i, w := range b.wakes {
+		b.wakes[i] = nil
+		w <- struct{}{}
+	}
+	b.wakes = b.wakes[:0]
 }

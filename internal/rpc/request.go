@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/cocaine/cocaine-go/internal/hpack"
 	"github.com/cocaine/cocaine-go/internal/idl"
@@ -35,9 +36,10 @@ var ErrMore = errors.New("answer has more than one message")
 // goroutine for, the fields below belong to the reader of the session; then those
 // of the answer belong to the goroutine.
 type Request struct {
-	s    *Session
-	id   uint64
-	wake chan struct{} // has a token when the answer is settled; made once
+	s     *Session
+	id    uint64
+	state atomic.Uint32 // pending, awaited or answered
+	wake  chan struct{} // gets a token when the answer of an awaited Request is there; made once
 
 	// The reader's, always.
 	recv    *idl.Node // what the peer may send next
@@ -53,6 +55,13 @@ type Request struct {
 
 	got bool // Await has returned it; the goroutine's, always
 }
+
+// States of a Request.
+const (
+	pending  uint32 = iota
+	awaited         // a goroutine waits for the token
+	answered        // the answer is there
+)
 
 // A Question is what a Request sends.
 type Question struct {
@@ -82,10 +91,8 @@ func (s *Session) Ask(ctx context.Context, r *Request, q *Question) error {
 	if len(q.Args) > s.opts.Limits.MaxFrame || len(q.Chunk) > s.opts.Limits.MaxFrame {
 		return fmt.Errorf("cannot call: %w", wire.ErrTooLarge)
 	}
-	if r.wake == nil {
-		r.wake = make(chan struct{}, 1)
-	}
 	r.s, r.recv, r.want, r.settled = s, q.Recv, q.Want, false
+	r.state.Store(pending)
 	r.args, r.count, r.over, r.err, r.trailer, r.got = r.args[:0], 0, false, nil, nil, false
 	var as Receiver = r
 	if endsWithClose(q.Recv) {
@@ -144,6 +151,15 @@ func (s *Session) ask(as Receiver, r *Request, q *Question) (sent bool, err erro
 // end of the session; or the cause of the end of ctx. Then, and when the answer has
 // not ended, Leave has to be called.
 func (r *Request) Await(ctx context.Context) ([]byte, error) {
+	if r.Ready() {
+		return r.answer()
+	}
+	if r.wake == nil {
+		r.wake = make(chan struct{}, 1)
+	}
+	if !r.state.CompareAndSwap(pending, awaited) {
+		return r.answer()
+	}
 	done := ctx.Done()
 	if done == nil {
 		<-r.wake
@@ -154,12 +170,11 @@ func (r *Request) Await(ctx context.Context) ([]byte, error) {
 		return r.answer()
 	case <-done:
 	}
-	select {
-	case <-r.wake: // both have happened: the answer counts
-		return r.answer()
-	default:
+	if r.state.CompareAndSwap(awaited, pending) {
 		return nil, context.Cause(ctx)
 	}
+	<-r.wake // both have happened: the answer counts, and its token is on the way
+	return r.answer()
 }
 
 func (r *Request) answer() ([]byte, error) {
@@ -168,7 +183,7 @@ func (r *Request) answer() ([]byte, error) {
 }
 
 // Ready reports whether Await would not wait.
-func (r *Request) Ready() bool { return len(r.wake) > 0 }
+func (r *Request) Ready() bool { return r.state.Load() == answered }
 
 // ID is the channel number on the wire.
 func (r *Request) ID() uint64 { return r.id }
@@ -196,12 +211,12 @@ func (r *Request) Size() int { return cap(r.args) }
 func (r *Request) Leave() { r.s.forget(r.id) }
 
 // Receive takes one frame of the answer. It implements Receiver.
-func (r *Request) Receive(_ *Batch, f *Frame) (done bool) {
+func (r *Request) Receive(b *Batch, f *Frame) (done bool) {
 	m := r.recv.Lookup(f.Type)
 	if m == nil {
 		e := Errorf(idl.CategoryDispatch, idl.DispatchUnbound, "message %d is not allowed on channel %d now", f.Type, r.id)
 		r.s.noteViolation(r.id, e)
-		r.settle(true, e)
+		r.settle(b, true, e)
 		return true
 	}
 	n := next(r.recv, m)
@@ -214,18 +229,18 @@ func (r *Request) Receive(_ *Batch, f *Frame) (done bool) {
 	}
 	switch {
 	case done && m.Name == "error":
-		r.settle(true, remoteError(f.Args))
+		r.settle(b, true, remoteError(f.Args))
 	case done && m.Name == "close":
-		r.settle(true, r.ending())
+		r.settle(b, true, r.ending())
 	default:
 		r.message(f.Args)
 		switch {
 		case r.count > 1 && r.want == WantOnly:
-			r.settle(done, ErrMore)
+			r.settle(b, done, ErrMore)
 		case done:
-			r.settle(true, r.ending())
+			r.settle(b, true, r.ending())
 		case r.want == WantFirst:
-			r.settle(false, nil)
+			r.settle(b, false, nil)
 		}
 	}
 	return done
@@ -249,16 +264,18 @@ func (r *Request) ending() error {
 
 // settle wakes the goroutine that waits, once. If the answer is over the Request is
 // not the reader's any more: nothing of it may be touched afterwards.
-func (r *Request) settle(over bool, err error) {
+func (r *Request) settle(b *Batch, over bool, err error) {
 	if r.settled {
 		return
 	}
 	r.settled, r.over, r.err = true, over, err
-	r.wake <- struct{}{}
+	if r.state.Swap(answered) == awaited {
+		b.wake(r.wake)
+	}
 }
 
 // Lost ends the answer with the session. It implements Receiver.
-func (r *Request) Lost(_ *Batch, err error) { r.settle(true, err) }
+func (r *Request) Lost(b *Batch, err error) { r.settle(b, true, err) }
 
 // lastRequest is a Request whose answer are chunks and an end.
 type lastRequest struct{ *Request }
@@ -266,15 +283,15 @@ type lastRequest struct{ *Request }
 var _ LastReceiver = lastRequest{}
 
 // ReceiveLast takes the last chunk and the end. It implements LastReceiver.
-func (l lastRequest) ReceiveLast(_ *Batch, write *Frame) {
+func (l lastRequest) ReceiveLast(b *Batch, write *Frame) {
 	r := l.Request
 	if r.settled {
 		return
 	}
 	r.message(write.Args)
 	if r.count > 1 && r.want == WantOnly {
-		r.settle(true, ErrMore)
+		r.settle(b, true, ErrMore)
 		return
 	}
-	r.settle(true, nil)
+	r.settle(b, true, nil)
 }
