@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/cocaine/cocaine-go"
 	"github.com/cocaine/cocaine-go/internal/codec"
@@ -101,10 +102,14 @@ func (c *call) refuse(b *rpc.Batch, err error) {
 
 func (c *call) start(b *rpc.Batch, in *codec.Buffer) {
 	c.started, c.in = true, in
+	if c.binding.pace.brief() && c.binding.slots == nil && c.run.slots == nil { // it will not wait for a slot
+		c.run.intake.addBrief(b, c)
+		return
+	}
 	c.run.intake.add(b, c)
 }
 
-// serve runs the handler and answers, on a goroutine of the crew. Its frame tells
+// serve runs the handler and answers, on a goroutine of the crew or that of the reader. Its frame tells
 // the stack of a stuck handler from others, so it must not be inlined.
 //
 //go:noinline
@@ -128,10 +133,17 @@ func (c *call) serve() {
 		}
 		c.end(context.Canceled)
 	}()
+	var began time.Time
+	if samples(c.channel) {
+		began = time.Now()
+	}
 	err := c.guard(func() (err error) {
 		args, err = c.call(out)
 		return err
 	})
+	if !began.IsZero() {
+		c.binding.pace.note(time.Since(began))
+	}
 	returned = true
 	if late := c.late(); late != nil {
 		args, err = nil, late

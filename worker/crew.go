@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // A crew is the goroutines that serve the requests of a run. They are kept, because
@@ -71,6 +69,23 @@ func (c *crew) add(ts ...task) {
 	}
 }
 
+// join adds a goroutine that is not the crew's own, and serves a request now and then.
+func (c *crew) join() *hand {
+	h := new(hand)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enlist(h)
+	return h
+}
+
+// enlist adds a hand. Called with mu held.
+func (c *crew) enlist(h *hand) {
+	if c.hands == nil {
+		c.hands = make(map[*hand]struct{})
+	}
+	c.hands[h] = struct{}{}
+}
+
 // requests gives those that are being served.
 func (c *crew) requests() []*request {
 	c.mu.Lock()
@@ -105,10 +120,7 @@ func (c *crew) send() {
 	h := c.idle
 	if h == nil {
 		h = &hand{wake: make(chan struct{}, 1)}
-		if c.hands == nil {
-			c.hands = make(map[*hand]struct{})
-		}
-		c.hands[h] = struct{}{}
+		c.enlist(h)
 		go c.work(h)
 		return
 	}
@@ -223,41 +235,4 @@ func (c *crew) close() {
 	c.idle = nil
 	c.mu.Unlock()
 	c.parked.Wait()
-}
-
-// An intake hands what the reader has found to the crew, many requests at once. It
-// belongs to the reader of a session.
-type intake struct {
-	crew  *crew
-	tasks []task
-	put   bool // the batch is going to call Finish
-}
-
-// maxIntake is how many requests wait for the end of a batch.
-const maxIntake = 256
-
-// add has a task served, when the batch ends at the latest.
-func (i *intake) add(b *rpc.Batch, t task) {
-	i.tasks = append(i.tasks, t)
-	switch {
-	case len(i.tasks) == maxIntake:
-		i.hand()
-	case !i.put:
-		i.put = true
-		b.Finally(i)
-	}
-}
-
-// Finish implements rpc.Finisher.
-func (i *intake) Finish(*rpc.Batch) {
-	i.put = false
-	i.hand()
-}
-
-func (i *intake) hand() {
-	if len(i.tasks) > 0 {
-		i.crew.add(i.tasks...)
-		clear(i.tasks)
-		i.tasks = i.tasks[:0]
-	}
 }

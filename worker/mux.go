@@ -15,6 +15,7 @@ type binding struct {
 	middleware []Middleware
 	slots      chan struct{} // one token for each running handler; nil: any number
 	timeout    time.Duration // zero: none
+	pace       pace
 
 	// One of these, from the start of the worker on.
 	value  valueFunc

@@ -134,10 +134,12 @@ func newRun(ctx context.Context, w *Worker, conn net.Conn) *run {
 	r.session = rpc.NewSession(conn, rpc.SessionOptions{
 		Acceptor: r,
 		Limits:   wire.Limits{MaxFrame: w.opts.MaxFrame},
+		Between:  r.intake.brief.serve,
 		Log:      w.log,
 	})
 	r.crew.flush = r.session.Flush
 	r.intake.crew = &r.crew
+	r.intake.brief.session, r.intake.brief.crew = r.session, &r.crew
 	hello := msgpack.AppendString(msgpack.AppendArray(nil, 1), w.opts.UUID)
 	rpc.Run(func(b *rpc.Batch) {
 		// A connection that is lost already ends the session, and so the run.
@@ -156,6 +158,7 @@ func (r *run) close() {
 	r.stop(ErrStopping)
 	r.session.Close()
 	<-r.ended
+	r.intake.brief.close()
 	r.crew.close()
 }
 

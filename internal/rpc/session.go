@@ -70,6 +70,10 @@ type SessionOptions struct {
 	// Streams bounds the methods of a Mux whose channel lives on; a call over it
 	// is refused. If zero, 16384.
 	Streams int
+	// Between, if not nil, is called by the reader after it has handed on what it has
+	// read, and before it writes what has been sent meanwhile. It may be slow, or not return
+	// at all, if somebody calls Session.Relieve then; in that case it returns false.
+	Between func() (still bool)
 	// Memory, if not nil, bounds what the sessions that share it take together.
 	Memory *Memory
 	// Log receives what the session has to say. If nil, nothing is logged.
@@ -187,7 +191,8 @@ type Session struct {
 	finished [recent]uint64
 	buf      []byte
 	r, w     int
-	late     bool // reading has a deadline
+	late     bool          // reading has a deadline
+	relay    chan struct{} // closed by the last of several readers
 	batch    Batch
 	revoked  revocations
 
@@ -337,14 +342,46 @@ func rootCause(err error) error {
 	return err
 }
 
-// read is the reader's loop.
+// read reads until the session ends. There is one reader at a time; with
+// SessionOptions.Between it may be one goroutine after another, none of which is the caller's,
+// as it may never come back.
 func (s *Session) read() {
 	s.buf = make([]byte, minReadBuffer)
-	for {
-		if !s.drainInput() || !s.settle() || !s.fill() {
-			return
+	if s.opts.Between == nil {
+		s.readOn()
+		return
+	}
+	s.relay = make(chan struct{})
+	go func() {
+		if s.readOn() {
+			close(s.relay)
+		}
+	}()
+	<-s.relay
+}
+
+// readOn is the reader's loop. It returns true when the session has ended, false when
+// another goroutine has become the reader.
+func (s *Session) readOn() (over bool) {
+	for s.drainInput() {
+		if s.opts.Between != nil && !s.opts.Between() {
+			return false
+		}
+		if !s.settle() || !s.fill() {
+			break
 		}
 	}
+	return true
+}
+
+// Relieve has a new goroutine take the place of the reader, which is in
+// SessionOptions.Between. It is called once at most before that returns false.
+func (s *Session) Relieve() {
+	go func() {
+		if !s.settle() || !s.fill() || s.readOn() {
+			close(s.relay)
+		}
+	}()
 }
 
 // settle does what must be done before the reader blocks, and waits while the
