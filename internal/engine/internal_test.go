@@ -217,7 +217,7 @@ func TestRejectedWhileQueued(t *testing.T) {
 	peer := rpctest.New(t, rpctest.Options{})
 	rpc.Run(func(b *rpc.Batch) {
 		f := &rpc.Frame{Args: relay.EventArgs([]byte("e"))}
-		q, ok := e.Offer(b, client, 1, f)
+		q, ok := e.Offer(b, client, 1, f, e.calls)
 		if !ok || e.queue.n != 1 {
 			t.Fatal("request is not queued")
 		}

@@ -7,13 +7,20 @@ import (
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // Accept takes an enqueue from a client. It implements rpc.Acceptor.
 func (e *Engine) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
-	r, ok := e.Offer(b, s, channel, f)
+	return e.AcceptTimed(b, s, channel, f, e.calls)
+}
+
+// AcceptTimed is Accept for a call that is of another service than the app's own: calls
+// is told how long it takes.
+func (e *Engine) AcceptTimed(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, calls *timing.Timer) rpc.Receiver {
+	r, ok := e.Offer(b, s, channel, f, calls)
 	if !ok {
-		return e.refuse(b, s, channel, f, &rpc.Error{Category: idl.CategoryGeneric, Code: idl.GenericBrokenPipe, Message: "the application has been stopped"})
+		return refuse(b, s, channel, f, calls, &rpc.Error{Category: idl.CategoryGeneric, Code: idl.GenericBrokenPipe, Message: "the application has been stopped"})
 	}
 	return r
 }
@@ -24,28 +31,28 @@ func (e *Engine) AcceptCall(b *rpc.Batch, s *rpc.Session, channel uint64, first,
 	if !relay.IsChunk(write.Args) {
 		return false
 	}
-	_, ok := e.take(b, s, channel, first, write.Args)
+	_, ok := e.take(b, s, channel, first, write.Args, e.calls)
 	return ok
 }
 
-// Offer is Accept for a caller that knows another engine to try: ok is false, and
+// Offer is AcceptTimed for a caller that knows another engine to try: ok is false, and
 // nothing has happened, if this one takes nothing new.
-func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) (r rpc.Receiver, ok bool) {
-	return e.take(b, s, channel, f, nil)
+func (e *Engine) Offer(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, calls *timing.Timer) (r rpc.Receiver, ok bool) {
+	return e.take(b, s, channel, f, nil, calls)
 }
 
 // take is Offer. With a chunk, the arguments of a write, nothing more comes from the
 // client: the request is whole.
-func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, chunk []byte) (r rpc.Receiver, ok bool) {
+func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, chunk []byte, calls *timing.Timer) (r rpc.Receiver, ok bool) {
 	event, err := relay.DecodeEvent(f.Args)
 	if err != nil {
-		return e.refuse(b, s, channel, f, rpc.AsError(err)), true
+		return refuse(b, s, channel, f, calls, rpc.AsError(err)), true
 	}
 	invoke := relay.InvokeArgs(f.Args, event)
 	h := relay.Headers{Timeout: -1}
 	if len(f.Headers) > 0 {
 		if h, err = relay.ReadHeaders(f.Headers); err != nil {
-			return e.refuse(b, s, channel, f, rpc.AsError(err)), true
+			return refuse(b, s, channel, f, calls, rpc.AsError(err)), true
 		}
 	}
 	now := e.at(b.Now())
@@ -58,13 +65,13 @@ func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame
 	if err := e.admit(); err != nil {
 		e.stats.rejected++
 		e.rebalance(b)
-		return e.refuse(b, s, channel, f, err), true
+		return refuse(b, s, channel, f, calls, err), true
 	}
 	e.stats.accepted++
 	e.floor = max(e.floor, 1)
 	q := e.newRequest()
 	q.client, q.channel, q.born = s, channel, now
-	q.story = h.Story
+	q.story, q.calls = h.Story, calls
 	q.encodeHeaders(f.Headers, h.Trace.ID != 0)
 	q.timeout = e.p.RequestTimeout
 	if h.Timeout >= 0 {
@@ -78,8 +85,8 @@ func (e *Engine) take(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame
 }
 
 // refuse answers a call that takes no time.
-func (e *Engine) refuse(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, err *rpc.Error) rpc.Receiver {
-	e.calls.Add(0)
+func refuse(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, calls *timing.Timer, err *rpc.Error) rpc.Receiver {
+	calls.Add(0)
 	return Refuse(b, s, channel, f, err)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/relay"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 const (
@@ -49,6 +50,7 @@ type request struct {
 	story   bool   // the client asked who served it and how long it took
 	born    instant
 	timeout time.Duration
+	calls   *timing.Timer // is told how long it takes
 
 	mu            sync.Mutex
 	phase         phase

@@ -74,7 +74,7 @@ func (e *Engine) settle(b *rpc.Batch, r *request, now instant) {
 		return
 	}
 	r.settled = true
-	e.calls.Add(time.Duration(now - r.born))
+	r.calls.Add(time.Duration(now - r.born))
 	e.timers.disarm(&r.deadline)
 	w := r.worker
 	if w == nil {

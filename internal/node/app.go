@@ -45,7 +45,7 @@ type App struct {
 	leases  engine.Leases                 // before current's lock
 	code    codeUse
 	front   front
-	calls   timing.Timer                    // of enqueue, of all releases
+	calls   timing.Timer                    // of the app's enqueue, of all releases
 	reports [2 * engine.InfoMore]rpc.Shared // what info answers, by flags
 
 	// Owned by whoever has the turn.

@@ -18,6 +18,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/isolate"
 	"github.com/cocaine/cocaine-go/internal/manifest"
 	"github.com/cocaine/cocaine-go/internal/rpc"
+	"github.com/cocaine/cocaine-go/internal/timing"
 )
 
 // Storage is where the records of apps live. Read of a missing key returns an
@@ -101,6 +102,7 @@ type Node struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	list   chan struct{} // token: whoever holds it may rewrite the runlist
+	calls  timing.Timer  // of the service's own enqueue
 
 	mu   sync.Mutex
 	apps map[string]*App

@@ -18,17 +18,22 @@ var _ engine.Target = (*App)(nil)
 // Accept forwards an enqueue to the engine that serves the app now. It implements
 // engine.Target together with Info and Lease.
 func (a *App) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
+	return a.accept(b, s, channel, f, &a.calls)
+}
+
+// accept is Accept for a call of which calls is told how long it takes.
+func (a *App) accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame, calls *timing.Timer) rpc.Receiver {
 	for {
 		e := a.current.Load()
 		if e == nil {
-			a.calls.Add(0)
+			calls.Add(0)
 			return engine.Refuse(b, s, channel, f, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is %s", a.name, a.State()))
 		}
-		if r, ok := e.Offer(b, s, channel, f); ok {
+		if r, ok := e.Offer(b, s, channel, f, calls); ok {
 			return r
 		}
 		if a.current.Load() == e {
-			return e.Accept(b, s, channel, f) // no successor: the refusal is the answer
+			return e.AcceptTimed(b, s, channel, f, calls) // no successor: the refusal is the answer
 		}
 	}
 }
@@ -69,8 +74,8 @@ func (a *App) Info(flags int) map[string]any {
 	return map[string]any{"state": string(a.State())}
 }
 
-// Timer tells how long the calls of enqueue take, by whichever way they came and
-// whichever release served them. It implements rpc.Timed.
+// Timer tells how long the calls of the app's enqueue take, whichever release served
+// them. It implements rpc.Timed.
 func (a *App) Timer() *timing.Timer { return &a.calls }
 
 // Engine is the engine that serves the app now, nil if none does.
@@ -183,20 +188,27 @@ func (n *Node) serveControl(ctx context.Context, c *rpc.Call, s *rpc.Stream) err
 // that is connected to the node.
 type enqueuer Node
 
+// Timer tells how long these calls take: they are not among those of the app. It
+// implements rpc.Timed.
+func (n *enqueuer) Timer() *timing.Timer { return &n.calls }
+
+// Accept finds the app, which does the rest.
 func (n *enqueuer) Accept(b *rpc.Batch, s *rpc.Session, channel uint64, f *rpc.Frame) rpc.Receiver {
 	r := msgpack.NewReader(f.Args)
 	r.Array()
 	name, event := r.String(), r.Bytes()
 	if err := r.Err(); err != nil {
+		n.calls.Add(0)
 		return engine.Refuse(b, s, channel, f, rpc.Errorf(idl.CategoryDispatch, idl.DispatchBadArgs, "cannot decode arguments of enqueue: %v", err))
 	}
 	a, err := (*Node)(n).App(name)
 	if err != nil {
+		n.calls.Add(0)
 		return engine.Refuse(b, s, channel, f, rpc.Errorf(idl.CategoryNode, idl.NodeNotRunning, "application %s is not found", name))
 	}
 	inner := *f
 	inner.Args = msgpack.AppendBytes(msgpack.AppendArray(nil, 1), event)
-	return a.Accept(b, s, channel, &inner)
+	return a.accept(b, s, channel, &inner, &n.calls)
 }
 
 // Unwanted passes on what a caller has given up, to all apps: whose it was nobody has

@@ -277,6 +277,23 @@ func TestEnqueueThroughTheNode(t *testing.T) {
 		p.Send(30, idl.NodeEnqueue, "app", "ping", "surplus")
 		p.Send(30, idl.Close)
 		p.Want(30, idl.Close)
+		// They are calls of the node, not of the app.
+		synctest.Wait()
+		for name, timer := range r.Node.Service(rpc.MuxOptions{}).Timers() {
+			if n, _ := timer.Read(); name == "enqueue" && n != 11 {
+				t.Errorf("%d calls of the node's enqueue have ended, want 11", n)
+			}
+		}
+		app, err := r.App("app")
+		r.must(err)
+		if n, _ := app.Timer().Read(); n != 0 {
+			t.Errorf("%d calls of the app's enqueue have ended, want none", n)
+		}
+		r.echo(r.dial("app"), 1)
+		synctest.Wait()
+		if n, _ := app.Timer().Read(); n != 1 {
+			t.Errorf("%d calls of the app's enqueue have ended, want 1", n)
+		}
 		wait(time.Minute)
 	})
 }
