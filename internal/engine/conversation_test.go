@@ -28,6 +28,7 @@ import (
 //	tells A B ARGS                the worker sends a frame, with headers if it is of v0.12; its handshake is "uuid"
 //	tells3 A B ARGS               the same without headers
 //	tellsnil A B ARGS             the same with nil in their place
+//	tellsids A B ARGS             the same with zero ids of a trace, as indices of 64 bits
 //	hears A B ARGS                it receives one; heartbeats have an order of their own
 //	pass N                        seconds pass
 //	stop                          the app stops: the worker hears terminate
@@ -64,6 +65,7 @@ type conversation struct {
 	calls map[string]uint64 // the client's channels
 	beats int               // heartbeats the worker has received and not yet heard
 	heard []rpctest.Frame   // the rest
+	last  uint64            // the highest channel that the worker has heard of
 	over  chan struct{}     // closed when Stop has returned
 }
 
@@ -97,7 +99,7 @@ func (c *conversation) step(f []string) {
 		if want := fmt.Sprintf("%d %s %s", c.calls[f[1]], f[2], f[3]); fmt.Sprintf("%d %d %x", got.Channel, got.Type, got.Args) != want {
 			c.t.Fatalf("client gets %v, want %s", got, want)
 		}
-	case "tells", "tells3", "tellsnil":
+	case "tells", "tells3", "tellsnil", "tellsids":
 		c.tells(f[0], f[1], f[2], f[3])
 	case "hears":
 		c.hears(f[1], f[2], f[3])
@@ -153,6 +155,8 @@ func (c *conversation) tells(how, a, b, what string) {
 	switch {
 	case how == "tellsnil":
 		size, headers = 4, []byte{0xc0}
+	case how == "tellsids":
+		size, headers = 4, args(c.t, "93cf0000000000000050cf0000000000000051cf0000000000000052")
 	case how == "tells" && !c.old:
 		size, headers = 4, []byte{0x90}
 	}
@@ -191,6 +195,12 @@ func (c *conversation) hears(a, b, args string) {
 	}
 	f := c.heard[0]
 	c.heard = c.heard[1:]
+	if f.Channel > c.last {
+		c.last = f.Channel
+		if !c.old && (len(f.Headers) < 3 || len(f.Headers[0].Value) != 8 || len(f.Headers[1].Value) != 8 || len(f.Headers[2].Value) != 8) {
+			c.t.Fatalf("invoke has headers %v, want three ids first: the native framework cannot do without", f.Headers)
+		}
+	}
 	if got, want := fmt.Sprintf("%d %d %x", f.Channel, f.Type, f.Args), a+" "+b+" "+args; got != want {
 		c.t.Fatalf("worker heard %s, want %s", got, want)
 	}
