@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -412,6 +413,30 @@ func TestPinnedAndSharedPorts(t *testing.T) {
 		_, text, _ := strings.Cut(s.Services[name], ":")
 		if n, _ := strconv.Atoi(text); n < 20000 || n >= 30000 {
 			t.Errorf("%s is at %s, outside of the range", name, s.Services[name])
+		}
+	}
+}
+
+// The locator answers on both loopbacks, and on no other address than it was given.
+func TestLocatorOnBothLoopbacks(t *testing.T) {
+	six, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("there is no ::1 here: ", err)
+	}
+	six.Close()
+	for endpoint, twin := range map[string]bool{"127.0.0.1": true, "127.0.0.2": false} {
+		d := start(t, daemon.Options{Config: configuration(directory(t), map[string]string{"network.endpoint": endpoint})})
+		address := netip.AddrPortFrom(netip.IPv6Loopback(), d.Addr().Port()).String()
+		if !twin {
+			if conn, err := net.Dial("tcp", address); err == nil {
+				conn.Close()
+				t.Errorf("%s is served by a runtime on %s", address, endpoint)
+			}
+			continue
+		}
+		s, err := dial(t, address).Locator().Resolve(soon(t), "storage")
+		if err != nil || len(s.Endpoints) != 1 {
+			t.Errorf("on %s: %v, %v", address, s.Endpoints, err)
 		}
 	}
 }

@@ -60,8 +60,27 @@ func (p *ports) listen(service string) (net.Listener, error) {
 	return nil, fmt.Errorf("cannot listen for %s: no free port in %d-%d", service, p.shared.Min, p.shared.Max-1)
 }
 
+// twin opens the other loopback's listener of a locator on 127.0.0.1, as the original
+// listens on every address: clients of the native framework that are told of no locator
+// look for it on ::1 alone. There is none, nil, if it listens elsewhere, or if that
+// address is not to be had.
+func (p *ports) twin(locator net.Listener) net.Listener {
+	if p.host != "127.0.0.1" {
+		return nil
+	}
+	ln, err := p.openOn("::1", locatorName, int(addrOf(locator).Port()))
+	if err != nil {
+		return nil
+	}
+	return ln
+}
+
 func (p *ports) open(service string, port int) (net.Listener, error) {
-	address := net.JoinHostPort(p.host, strconv.Itoa(port))
+	return p.openOn(p.host, service, port)
+}
+
+func (p *ports) openOn(host, service string, port int) (net.Listener, error) {
+	address := net.JoinHostPort(host, strconv.Itoa(port))
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
 		if e, ok := errors.AsType[*os.SyscallError](err); ok {

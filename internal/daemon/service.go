@@ -25,6 +25,7 @@ type service struct {
 	name   string
 	proto  *idl.Protocol
 	ln     net.Listener
+	twin   net.Listener // of a locator, on the other loopback; nil without
 	server *rpc.Server
 	a      rpc.Acceptor
 	old    oldService
@@ -41,6 +42,9 @@ type service struct {
 // serve starts accepting connections.
 func (s *service) serve() {
 	s.accept(s.server, s.ln, v011.Either(s.old.service, s.a))
+	if s.twin != nil {
+		s.accept(s.server, s.twin, v011.Either(s.old.service, s.a))
+	}
 	if s.old.ln != nil {
 		s.accept(s.old.server, s.old.ln, s.old.service)
 	}
@@ -99,6 +103,9 @@ func (s *service) Close(ctx context.Context) error {
 	err := s.server.Shutdown(ctx)
 	wg.Wait()
 	s.ln.Close() // one that was never served
+	if s.twin != nil {
+		s.twin.Close()
+	}
 	s.wg.Wait()
 	if s.closed != nil {
 		s.closed()
@@ -121,6 +128,7 @@ func (d *Daemon) newService(name string, p *idl.Protocol, a rpc.Acceptor, old *v
 	}
 	o.Recognise = old.RecogniseOnService(o.Limits)
 	if s.old.ln == nil {
+		s.twin = d.ports.twin(ln)
 		o.Recognise = old.RecogniseOnLocator(o.Limits)
 	}
 	s.server = d.newServer(o)
