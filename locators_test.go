@@ -1,7 +1,11 @@
 package cocaine_test
 
 import (
+	"context"
+	"errors"
+	"net"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/cocaine/cocaine-go"
@@ -30,19 +34,40 @@ func TestParseLocators(t *testing.T) {
 	}
 }
 
+// Where a client looks for locators: what its options say comes before the environment,
+// and that before the address that is known to all.
 func TestLocatorsOfAClient(t *testing.T) {
-	t.Setenv(cocaine.LocatorVariable, "not:an:address")
-	if _, err := cocaine.New(cocaine.Options{}); err == nil {
-		t.Error("a bad environment was taken")
-	}
-	for _, o := range []cocaine.Options{{Locators: []string{"here"}}, {Locators: []string{"here", "there:1"}}} {
-		client, err := cocaine.New(o)
+	for _, c := range []struct {
+		env  string
+		opt  []string
+		want []string // that are dialed
+	}{
+		{"", nil, []string{"tcp " + cocaine.DefaultLocator}},
+		{"10.0.0.1,10.0.0.2:5", nil, []string{"tcp 10.0.0.1:10053", "tcp 10.0.0.2:5"}},
+		{"10.0.0.1", []string{"here", "[::1]:7", "unix:/run/locator"}, []string{"tcp here:10053", "tcp [::1]:7", "unix /run/locator"}},
+		{"not:an:address", []string{"here"}, []string{"tcp here:10053"}},
+	} {
+		t.Setenv(cocaine.LocatorVariable, c.env)
+		var dialed []string // by one goroutine, which Connect waits for
+		client, err := cocaine.New(cocaine.Options{Locators: c.opt, Dial: func(_ context.Context, network, address string) (net.Conn, error) {
+			dialed = append(dialed, network+" "+address)
+			return nil, errRefused
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := client.Service("locator").Connect(patient(t)); !errors.Is(err, errRefused) {
+			t.Errorf("%q, %q: %v", c.env, c.opt, err)
+		}
 		client.Close()
+		if !slices.Equal(dialed, c.want) {
+			t.Errorf("%q, %q: dialed %q, want %q", c.env, c.opt, dialed, c.want)
+		}
 	}
-	if _, err := cocaine.New(cocaine.Options{Locators: []string{"a:b:c"}}); err == nil {
-		t.Error("a bad option was taken")
+	t.Setenv(cocaine.LocatorVariable, "not:an:address")
+	for _, bad := range [][]string{nil, {"a:b:c"}} {
+		if _, err := cocaine.New(cocaine.Options{Locators: bad}); !errors.Is(err, cocaine.ErrBadArgument) {
+			t.Errorf("%q was taken: %v", bad, err)
+		}
 	}
 }

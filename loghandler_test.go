@@ -281,6 +281,24 @@ func TestVerbosityRefresh(t *testing.T) {
 	})
 }
 
+// How often the service is asked is the program's to say.
+func TestVerbosityRefreshOption(t *testing.T) {
+	onLogStage(t, func(t *testing.T, s *logStage) {
+		s.start()
+		h := s.handler(func(o *cocaine.LogHandlerOptions) { o.Refresh = time.Hour })
+		slog.New(h).Info("one")
+		pass(59 * time.Minute)
+		if n := s.asked.Load(); n != 1 {
+			t.Errorf("asked %d times within the hour", n)
+		}
+		pass(2 * time.Minute)
+		if n := s.asked.Load(); n != 2 {
+			t.Errorf("asked %d times after an hour", n)
+		}
+		s.close(h)
+	})
+}
+
 func TestFallbackThenRecover(t *testing.T) {
 	onLogStage(t, func(t *testing.T, s *logStage) {
 		h := s.handler()

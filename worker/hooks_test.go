@@ -161,6 +161,36 @@ func TestHandlerStuckReported(t *testing.T) {
 func stuckHere(release <-chan struct{}) { <-release }
 
 // A handler that keeps the worker from stopping is named.
+// When a handler counts as stuck is the program's to say.
+func TestStuckOption(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := new(logtest.Buffer)
+		release := make(chan struct{})
+		s := play(t, func(w *worker.Worker) {
+			worker.Handle(w, "stubborn", func(context.Context, any) (any, error) { stuckHere(release); return nil, nil })
+		}, inJSON(log), beat(10*time.Hour, 10*time.Hour), func(o *worker.Options) { o.Stuck = time.Hour })
+		s.log = log
+		s.SendHeaders(cocaineTimeout("\xb8\x0b"), 2, invoke, "stubborn") // 3 s
+		s.Send(2, write, "\xc0")
+		time.Sleep(time.Hour)
+		if records := s.records("handler is stuck: it ignores the end of its context"); len(records) != 0 {
+			t.Errorf("within the hour the log says %v", records)
+		}
+		time.Sleep(time.Hour)
+		if records := s.records("handler is stuck: it ignores the end of its context"); len(records) != 1 {
+			t.Errorf("after it the log says %v", records)
+		}
+		close(release)
+		s.Send(1, terminate, 1, "stop")
+		for f := s.Recv(); f.Channel != 1; f = s.Recv() {
+		}
+		s.Peer.Close()
+		if err := s.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestStuckAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := new(logtest.Buffer)

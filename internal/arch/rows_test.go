@@ -2,6 +2,8 @@ package arch
 
 import (
 	"bufio"
+	"go/ast"
+	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
@@ -26,7 +28,6 @@ var (
 	// before it unless it is the root.
 	apiName  = regexp.MustCompile(`^((worker|cocainetest)\.)?[A-Z]\w*(\.[A-Z]\w*)?$`)
 	testName = regexp.MustCompile(`^(Test|Example|Fuzz)\w+$`)
-	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Example|Fuzz)\w*)\(`)
 )
 
 func readRows(t *testing.T) []row {
@@ -56,24 +57,86 @@ func readRows(t *testing.T) []row {
 	return all
 }
 
-// testFunctions are the names of the tests, examples and fuzz targets of the module.
-func testFunctions(t *testing.T) map[string]bool {
+// testFunctions are the tests, examples and fuzz targets of the module, each with the
+// names that it uses: its own, those of what it calls in the tests of its directory,
+// and those of TestMain, which is what other processes run for it.
+func testFunctions(t *testing.T) map[string]map[string]bool {
 	t.Helper()
-	all := map[string]bool{}
+	dirs := map[string]map[string]map[string]bool{} // names by function, by directory
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !isTest(d.Name()) {
 			return err
 		}
-		source, err := os.ReadFile(path)
-		for _, m := range testFunc.FindAllSubmatch(source, -1) {
-			all[string(m[1])] = true
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
 		}
-		return err
+		dir := filepath.Dir(path)
+		if dirs[dir] == nil {
+			dirs[dir] = map[string]map[string]bool{}
+		}
+		noteNames(dirs[dir], f)
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	all := map[string]map[string]bool{}
+	for _, functions := range dirs {
+		for name := range functions {
+			if testName.MatchString(name) {
+				if all[name] == nil {
+					all[name] = map[string]bool{}
+				}
+				reach(functions, name, all[name])
+				reach(functions, "TestMain", all[name])
+			}
+		}
+	}
 	return all
+}
+
+// noteNames notes the names that each function of a file uses. Methods go by their
+// name, whatever type they are of, and so do other declarations.
+func noteNames(functions map[string]map[string]bool, f *ast.File) {
+	note := func(name string, n ast.Node) {
+		if functions[name] == nil {
+			functions[name] = map[string]bool{}
+		}
+		ast.Inspect(n, func(n ast.Node) bool {
+			if id, ok := n.(*ast.Ident); ok {
+				functions[name][id.Name] = true
+			}
+			return true
+		})
+	}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			note(d.Name.Name, d)
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					note(spec.Name.Name, spec)
+				case *ast.ValueSpec:
+					for _, name := range spec.Names {
+						note(name.Name, spec)
+					}
+				}
+			}
+		}
+	}
+}
+
+// reach collects the names that a function uses, by way of others as well.
+func reach(functions map[string]map[string]bool, name string, names map[string]bool) {
+	for used := range functions[name] {
+		if !names[used] {
+			names[used] = true
+			reach(functions, used, names)
+		}
+	}
 }
 
 // publicSymbols are the exported names of the public packages, as docs/rows.md
@@ -95,19 +158,28 @@ func publicSymbols(t *testing.T) map[string]bool {
 }
 
 // TestRows holds docs/rows.md to its word: every API and every test that it names
-// is there.
+// is there, and the tests of a row use its API.
 func TestRows(t *testing.T) {
 	tests, api := testFunctions(t), publicSymbols(t)
 	for _, r := range readRows(t) {
 		at := r.section + " " + r.feature
-		for _, m := range codeSpan.FindAllStringSubmatch(r.api, -1) {
-			if apiName.MatchString(m[1]) && !api[m[1]] {
-				t.Errorf("%s: there is no %s", at, m[1])
-			}
-		}
-		for _, name := range r.tests {
-			if !testName.MatchString(name) || !tests[name] {
+		used := map[string]bool{}
+		for i, name := range r.tests {
+			switch {
+			case tests[name] == nil:
 				t.Errorf("%s: there is no test %q", at, name)
+			case slices.Contains(r.tests[:i], name):
+				t.Errorf("%s: names %s twice", at, name)
+			}
+			maps.Copy(used, tests[name])
+		}
+		for _, m := range codeSpan.FindAllStringSubmatch(r.api, -1) {
+			switch name := m[1]; {
+			case !apiName.MatchString(name):
+			case !api[name]:
+				t.Errorf("%s: there is no %s", at, name)
+			case len(r.tests) > 0 && !used[name[strings.LastIndex(name, ".")+1:]]:
+				t.Errorf("%s: none of its tests uses %s", at, name)
 			}
 		}
 		if r.api == "" {
