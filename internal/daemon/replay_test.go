@@ -136,7 +136,7 @@ func (r *replay) play(file string) {
 func (r *replay) step(where string, words []string) {
 	switch words[0] {
 	case "ours":
-		if differences[words[1]] == "" {
+		if differences[words[1]].words == "" {
 			r.t.Fatalf("%s: there is no difference %q", where, words[1])
 		}
 		words = words[2:]
