@@ -219,11 +219,9 @@ func (e *Engine) Pending() int {
 func (e *Engine) Timer() *timing.Timer { return e.calls }
 
 // Timings tell how long requests take from the moment that a worker has them to the end
-// of both halves: how many there were, and of the latest how long they took.
+// of both halves: how many there were, and how long they took, the latest above all.
 func (e *Engine) Timings() (count uint64, h timing.Histogram) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.stats.timed, e.stats.timings
+	return e.stats.timings.Read()
 }
 
 // Handshakes are the connections and channels that workers have opened, and how long

@@ -19,7 +19,8 @@ const (
 // original, and with InfoMore beside them "release", "health", "expired" and "timeouts"
 // in "requests", and "pid" in "slaves". Floats are rounded up as the original does.
 func (e *Engine) Info(flags int) map[string]any {
-	m, timings := e.snapshot(flags)
+	m := e.snapshot(flags)
+	_, timings := e.stats.timings.Read()
 	m["timings"] = shares(&timings)
 	m["timings_reversed"] = reversed(&timings)
 	return m
@@ -27,7 +28,7 @@ func (e *Engine) Info(flags int) map[string]any {
 
 // snapshot is what has to be looked at under the lock, which every request needs too:
 // the report without what follows from the timings.
-func (e *Engine) snapshot(flags int) (map[string]any, timing.Histogram) {
+func (e *Engine) snapshot(flags int) map[string]any {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
@@ -54,7 +55,7 @@ func (e *Engine) snapshot(flags int) (map[string]any, timing.Histogram) {
 	if flags&InfoMore != 0 {
 		m["release"], m["health"] = e.o.Release, e.health()
 	}
-	return m, e.stats.timings
+	return m
 }
 
 func roundUp(v float64, digits int) float64 {

@@ -14,8 +14,7 @@ type stats struct {
 	expired, timeouts  uint64
 	rate               meter
 	depth              average
-	timings            timing.Histogram // from the worker's taking a request to the end of both halves
-	timed              uint64           // how many are in there, ever
+	timings            timing.Timer // from the worker's taking a request to the end of both halves
 	epoch              time.Time
 }
 

@@ -1,9 +1,12 @@
 // Package timing keeps how long things took, in little memory and for little work: a
-// Histogram is an array of counts, and what is asked of it (quantiles, the mean) is
-// worked out when it is asked.
+// Timer is an array of counts, and what is asked of it (quantiles, the mean) is worked
+// out when it is asked, from a Histogram.
 //
-// A Histogram belongs to whoever has the lock around it. A Timer may be told by any
-// number of goroutines at once and is read while they do so.
+// Old values count less: after a minute and seven seconds a value has 1/e of the weight
+// of one of now. A Timer that is told nothing goes on telling the same.
+//
+// A Timer may be told by any number of goroutines at once and is read while they do so. A
+// Histogram is what one was at one time; a copy is a Histogram of its own.
 package timing
 
 import (
@@ -15,37 +18,64 @@ import (
 // buckets is how many a Histogram has: 8 for each power of two of microseconds.
 const buckets = 8 * 40
 
-// fading is how many values it takes to halve the weight of those before.
-const fading = 1 << 20
+// decay is how fast values lose their weight, a second: that of the original.
+const decay = 0.015
 
-// Histogram counts durations in buckets of 1/8 of a power of two of microseconds, so
-// that what it tells is true to an eighth. Old values fade: every 2^20th value halves
-// the weight of all before it. The zero value is ready, a copy is a Histogram of its
-// own.
+// Histogram weighs durations in buckets of 1/8 of a power of two of microseconds, so
+// that what it tells is true to an eighth. The zero value has no durations.
 type Histogram struct {
-	counts [buckets]uint32
-	total  uint64
+	weights [buckets]float64
+	total   float64
+	as      time.Time // of when a value has weight 1; zero: all have
 }
 
-// Add counts a duration. A negative one counts as none.
+// Add counts a duration, as one of now. A negative one counts as none.
 func (h *Histogram) Add(d time.Duration) {
-	h.counts[bucketOf(d)]++
+	h.weights[bucketOf(d)]++
 	h.total++
-	if h.total >= fading {
-		h.total = 0
-		for i := range h.counts {
-			h.counts[i] /= 2
-			h.total += uint64(h.counts[i])
-		}
-	}
 }
 
 // Merge adds what another Histogram has counted.
 func (h *Histogram) Merge(other *Histogram) {
-	for i, n := range other.counts {
-		h.counts[i] += n
+	share := 1.0
+	if h.as.Before(other.as) {
+		h.scale(weight(h.as, other.as))
+		h.as = other.as
+	} else {
+		share = weight(other.as, h.as)
 	}
-	h.total += other.total
+	for i, w := range other.weights {
+		h.weights[i] += w * share
+	}
+	h.total += other.total * share
+}
+
+// longest is how long one time may be that of weight 1: weights must not overflow.
+const longest = time.Hour
+
+// weightAt is the weight of a value of now, for which it may move the time of weight 1.
+func (h *Histogram) weightAt(now time.Time) float64 {
+	if now.Sub(h.as) > longest {
+		h.scale(weight(h.as, now))
+		h.as = now
+	}
+	return weight(now, h.as)
+}
+
+func (h *Histogram) scale(share float64) {
+	for i := range h.weights {
+		h.weights[i] *= share
+	}
+	h.total *= share
+}
+
+// weight is that of a value of one time where one of another has 1. Without times it
+// is 1.
+func weight(of, as time.Time) float64 {
+	if of.IsZero() {
+		return 1
+	}
+	return math.Exp(decay * of.Sub(as).Seconds())
 }
 
 func bucketOf(d time.Duration) int {
@@ -80,10 +110,10 @@ func (h *Histogram) Quantile(share float64) float64 {
 	if h.total == 0 {
 		return 0
 	}
-	rank := max(1, uint64(math.Ceil(share*float64(h.total))))
-	var seen uint64
-	for i, n := range h.counts {
-		if seen += uint64(n); seen >= rank {
+	rank := share * h.total * (1 - 1e-9) // sums of weights are not exact
+	var seen float64
+	for i, w := range h.weights {
+		if seen += w; w > 0 && seen >= rank {
 			return upper(i)
 		}
 	}
@@ -96,11 +126,11 @@ func (h *Histogram) Below(d time.Duration) float64 {
 	if h.total == 0 {
 		return 0
 	}
-	var seen uint64
+	var seen float64
 	for i := 0; i <= bucketOf(d); i++ {
-		seen += uint64(h.counts[i])
+		seen += h.weights[i]
 	}
-	return 100 * float64(seen) / float64(h.total)
+	return 100 * min(1, seen/h.total)
 }
 
 // Mean is the average of the values, and how far they are from it by their standard
@@ -109,14 +139,13 @@ func (h *Histogram) Mean() (mean, deviation float64) {
 	if h.total == 0 {
 		return 0, 0
 	}
-	total := float64(h.total)
-	for i, n := range h.counts {
-		mean += float64(n) * middle(i) / total
+	for i, w := range h.weights {
+		mean += w * middle(i) / h.total
 	}
-	for i, n := range h.counts {
-		if n > 0 {
+	for i, w := range h.weights {
+		if w > 0 {
 			off := middle(i) - mean
-			deviation += float64(n) * off * off / total
+			deviation += w * off * off / h.total
 		}
 	}
 	return mean, math.Sqrt(deviation)
