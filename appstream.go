@@ -125,7 +125,10 @@ func (s *AppStream) Send(ctx context.Context, chunk []byte) error {
 
 // write sends a chunk with encoded arguments.
 func (s *AppStream) write(ctx context.Context, args []byte) error {
-	if !s.stream.method.hasWrite { // it is the enqueue of something that is no app
+	switch {
+	case !s.stream.made():
+		return errNotCalled
+	case !s.stream.method.hasWrite: // it is the enqueue of something that is no app
 		return s.stream.failed(ErrNoMessage)
 	}
 	return s.stream.write(ctx, s.stream.method.write, args)
@@ -134,6 +137,9 @@ func (s *AppStream) write(ctx context.Context, args []byte) error {
 // Encode sends a value as a chunk, in the format that the content type of the app's
 // handle names: see App.With.
 func (s *AppStream) Encode(ctx context.Context, v any) error {
+	if err := s.stream.usable(ctx); err != nil {
+		return err
+	}
 	if s.noFormat != nil {
 		return s.stream.failed(s.noFormat)
 	}

@@ -18,6 +18,9 @@ var (
 	errNoTarget   = fmt.Errorf("%w: what to decode into is no pointer, or nil", ErrBadArgument)
 )
 
+// errNotCalled is the use of a stream that is not one of a call.
+var errNotCalled = error(&CallError{Err: errNoStream})
+
 // refuse gives a sequence of nothing but an error.
 func refuse[T any](err error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {

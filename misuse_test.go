@@ -88,6 +88,17 @@ func TestMisuse(t *testing.T) {
 		"InvokeStream, zero app":    one(t, cocaine.InvokeStream[int](ctx, cocaine.App{}, "e", 1)),
 		"InvokeStream, function":    one(t, cocaine.InvokeStream[int](ctx, app, "e", func() {})),
 		"zero conversation":         second(new(cocaine.AppStream).Recv(ctx)),
+		"zero conversation, Send":   new(cocaine.AppStream).Send(ctx, nil),
+		"zero conversation, Encode": new(cocaine.AppStream).Encode(ctx, 5),
+		"zero conversation, Decode": new(cocaine.AppStream).Decode(ctx, new(int)),
+		"zero conversation, end":    new(cocaine.AppStream).CloseSend(ctx),
+		"zero conversation, Fail":   new(cocaine.AppStream).Fail(ctx, errItem),
+		"zero conversation, Writer": second(new(cocaine.AppStream).Writer(ctx).Write([]byte("x"))),
+		"zero conversation, Reader": second(new(cocaine.AppStream).Reader(ctx).Read(make([]byte, 1))),
+		"zero stream, Send":         new(cocaine.Stream).Send(ctx, 5),
+		"zero stream, SendMessage":  new(cocaine.Stream).SendMessage(ctx, "write"),
+		"zero stream, CloseSend":    new(cocaine.Stream).CloseSend(ctx),
+		"zero stream, Fail":         new(cocaine.Stream).Fail(ctx, errItem),
 		"function as argument":      cocaine.Exec(ctx, svc, "enqueue", func() {}),
 		"channel as argument":       cocaine.Exec(ctx, svc, "enqueue", never),
 		"method as argument":        second(cocaine.Invoke[int](ctx, app, "e", svc.Name)),
@@ -191,7 +202,7 @@ func TestMisuseIsHarmless(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if client.Stats() != (cocaine.Stats{}) || new(cocaine.Receiver[int]).Buffered() != 0 {
+	if client.Stats() != (cocaine.Stats{}) || new(cocaine.Receiver[int]).Buffered() != 0 || new(cocaine.AppStream).Buffered() != 0 || new(cocaine.AppStream).Trailer() != nil {
 		t.Error("there is something in nothing")
 	}
 	if n, err := cocaine.LineWriter(nil).Write([]byte("a\nb\n")); n != 4 || err != nil {

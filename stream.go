@@ -83,11 +83,14 @@ func (s *Stream) Peek(ctx context.Context) (Message, error) {
 	return s.message(m), nil
 }
 
+// made reports whether the stream is that of a call.
+func (s *Stream) made() bool { return s != nil && s.link != nil }
+
 // usable looks at what every use of a stream starts with.
 func (s *Stream) usable(ctx context.Context) error {
 	switch {
-	case s == nil || s.link == nil:
-		return &CallError{Err: errNoStream}
+	case !s.made():
+		return errNotCalled
 	case ctx == nil:
 		return s.failed(errNoContext)
 	case ctx.Err() != nil:
@@ -98,6 +101,9 @@ func (s *Stream) usable(ctx context.Context) error {
 
 // Buffered is the number of messages that Recv would give without waiting.
 func (s *Stream) Buffered() int {
+	if !s.made() {
+		return 0
+	}
 	n, _ := s.st.Pending()
 	return n
 }
@@ -181,7 +187,10 @@ func (s *Stream) failed(err error) error {
 // Send sends a chunk: the write message, with its arguments. It waits while the connection is full. A method that takes
 // no chunks is ErrNoMessage; after CloseSend or Fail it is io.ErrClosedPipe.
 func (s *Stream) Send(ctx context.Context, args ...any) error {
-	if !s.method.hasWrite {
+	switch {
+	case !s.made():
+		return errNotCalled
+	case !s.method.hasWrite:
 		return s.failed(ErrNoMessage)
 	}
 	return s.send(ctx, s.method.write, args)
@@ -190,6 +199,9 @@ func (s *Stream) Send(ctx context.Context, args ...any) error {
 // SendMessage sends the message that the graph gives that name. One that may not
 // be sent, or not now, is ErrNoMessage.
 func (s *Stream) SendMessage(ctx context.Context, name string, args ...any) error {
+	if !s.made() {
+		return errNotCalled
+	}
 	m := findMessage(s.method.send, name)
 	if m == nil {
 		return s.failed(fmt.Errorf("%w: %q", ErrNoMessage, name))
@@ -200,10 +212,12 @@ func (s *Stream) SendMessage(ctx context.Context, name string, args ...any) erro
 // CloseSend says that no more chunks will be sent; receiving goes on. Further
 // calls do nothing.
 func (s *Stream) CloseSend(ctx context.Context) error {
-	if !s.method.hasClose {
+	switch {
+	case !s.made():
+		return errNotCalled
+	case !s.method.hasClose:
 		return s.failed(ErrNoMessage)
-	}
-	if !s.st.Sendable() {
+	case !s.st.Sendable():
 		return nil
 	}
 	return s.send(ctx, s.method.close, nil)
@@ -215,6 +229,8 @@ func (s *Stream) CloseSend(ctx context.Context) error {
 // the text arrives. After the end of this half it is io.ErrClosedPipe.
 func (s *Stream) Fail(ctx context.Context, err error) error {
 	switch {
+	case !s.made():
+		return errNotCalled
 	case !s.method.hasError:
 		return s.failed(ErrNoMessage)
 	case err == nil:
@@ -287,7 +303,7 @@ func findMessage(n *idl.Node, name string) *idl.Message {
 // waits in Recv or Send gets ErrClosed. Further calls do nothing, and so does that of
 // a nil Stream.
 func (s *Stream) Close() error {
-	if s == nil || s.link == nil {
+	if !s.made() {
 		return nil
 	}
 	s.giveUp(ErrClosed, context.Canceled)
