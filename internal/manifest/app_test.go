@@ -115,7 +115,7 @@ func TestAppProblems(t *testing.T) {
 		{"unknown key in a table", "[pool]\n  maximum = 1", `f:2:3: pool.maximum: unknown key (did you mean "pool.max"?)`},
 		{"unknown limit", "[limits]\ndisk = '1G'", "f:2:1: limits.disk: unknown key"},
 		{"unknown health key", "[health]\npath = '/up'", "f:2:1: health.path: unknown key"},
-		{"bad name", "name = 'a/b'", `f:1:8: name: cannot use "a/b": it contains '/'`},
+		{"bad name", "name = 'a/b'", `f:1:8: name: cannot use "a/b": it contains "/" or a zero byte`},
 		{"service name", "name = 'storage'", `f:1:8: name: cannot use "storage": it is the name of a service`},
 		{"name of another type", "name = 5", "f:1:8: name: must be a string, have 5"},
 		{"run of another type", "run = 5", "f:1:7: run: must be a command or a list of its words, have 5"},

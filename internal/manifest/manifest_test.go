@@ -206,10 +206,10 @@ func TestValidateAppName(t *testing.T) {
 		"":        "it is empty",
 		".":       "it means a directory",
 		"..":      "it means a directory",
-		"a/b":     `it contains '/'`,
+		"a/b":     `it contains "/" or a zero byte`,
 		"a b":     `it contains ' '`,
 		"привет":  `it contains 'п'`,
-		"a\x00":   `it contains '\x00'`,
+		"a\x00":   `it contains "/" or a zero byte`,
 		"a\xff":   "it contains",
 		"-f":      "would be taken for an option",
 		"storage": "it is the name of a service",
@@ -219,6 +219,20 @@ func TestValidateAppName(t *testing.T) {
 		err := manifest.ValidateAppName(name)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: have %v, want %q", name, err, want)
+		}
+	}
+}
+
+// Apps that are in storage run by whatever name they have, unless it leads elsewhere.
+func TestCheckAppName(t *testing.T) {
+	for _, name := range []string{"hello", "a b", "-f", "app:1", "app@2", "привет", "a\xff", strings.Repeat("x", manifest.MaxNameLength)} {
+		if err := manifest.CheckAppName(name); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"", ".", "..", "a/b", "../a", "a\x00", "storage", strings.Repeat("x", manifest.MaxNameLength+1)} {
+		if err := manifest.CheckAppName(name); err == nil {
+			t.Errorf("%q can be used", name)
 		}
 	}
 }

@@ -9,17 +9,31 @@ import (
 // MaxNameLength is the longest name of an app.
 const MaxNameLength = 128
 
-// ValidateAppName tells why a name cannot be an app's, nil when it can. Apps
-// and services share one name space, so the services of the runtime keep their
-// names; in the original, an app called "storage" took the storage down.
-func ValidateAppName(name string) error {
-	if reason := badName(name); reason != "" {
-		return fmt.Errorf("cannot use %q as the name of an app: %s", name, reason)
+// ValidateAppName tells why a name cannot be that of a new app, nil when it can. It is
+// stricter than CheckAppName, so that nobody has to quote a name.
+func ValidateAppName(name string) error { return cannotUse(name, badName(name)) }
+
+// CheckAppName tells why an app cannot be run by a name, nil when it can. The original
+// took any name; refused is what would lead elsewhere. Apps and services share one name
+// space, so the services of the runtime keep their names; in the original, an app called
+// "storage" took the storage down.
+func CheckAppName(name string) error { return cannotUse(name, unusable(name)) }
+
+func cannotUse(name, reason string) error {
+	if reason == "" {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("cannot use %q as the name of an app: %s", name, reason)
 }
 
 func badName(name string) string {
+	if reason := unusable(name); reason != "" {
+		return reason
+	}
+	return unwieldy(name)
+}
+
+func unusable(name string) string {
 	switch {
 	case name == "":
 		return "it is empty"
@@ -27,10 +41,17 @@ func badName(name string) string {
 		return fmt.Sprintf("it has %d characters, the limit is %d", len(name), MaxNameLength)
 	case name == "." || name == "..":
 		return "it means a directory"
-	case strings.HasPrefix(name, "-"):
-		return `it begins with "-" and would be taken for an option`
+	case strings.ContainsAny(name, "/\x00"):
+		return `it contains "/" or a zero byte`
 	case slices.Contains(ServiceNames(), name):
 		return "it is the name of a service"
+	}
+	return ""
+}
+
+func unwieldy(name string) string {
+	if strings.HasPrefix(name, "-") {
+		return `it begins with "-" and would be taken for an option`
 	}
 	for _, c := range name {
 		if !isNameChar(c) {

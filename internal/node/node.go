@@ -143,7 +143,7 @@ func (n *Node) Start(ctx context.Context, name, profile string) error {
 
 // insert reserves the name.
 func (n *Node) insert(name, profile string) (*App, error) {
-	if err := manifest.ValidateAppName(name); err != nil {
+	if err := manifest.CheckAppName(name); err != nil {
 		return nil, rpc.Errorf(idl.CategoryGeneric, idl.GenericInvalid, "%v", err)
 	}
 	n.mu.Lock()

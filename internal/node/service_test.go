@@ -58,11 +58,15 @@ func TestConversation(t *testing.T) {
 			p.Send(ch, idl.NodeStartApp, args...)
 			p.WantError(ch, idl.CategoryDispatch, idl.DispatchBadArgs)
 		}
-		for i, name := range []string{"", "..", "a/b", "storage", "-x"} {
+		for i, name := range []string{"", "..", "a/b", "storage", "a\x00"} {
 			ch := uint64(20 + i)
 			p.Send(ch, idl.NodeStartApp, name, "cap")
 			p.WantError(ch, idl.CategoryGeneric, idl.GenericInvalid)
 		}
+		r.put("an app: ä", "echo", nil)
+		p.Send(30, idl.NodeStartApp, "an app: ä", "an app: ä")
+		p.Want(30, idl.Value)
+		r.echo(r.dial("an app: ä"), 1)
 	})
 }
 
