@@ -125,8 +125,8 @@ func (u Unicorn) IncrementFloat(ctx context.Context, path string, by float64) (V
 // Subscribe ranges over the values of a node: the one it has now, NoVersion if
 // there is no node, and each later one. Values that follow each other quickly may
 // be left out; versions never go back. An error is the last pair: ErrNoNode when
-// the node is removed, ErrHasChildren when it gets children. Leaving the loop ends
-// the subscription.
+// the node is removed, ErrHasChildren when its value changes while it has children.
+// Leaving the loop ends the subscription.
 func (u Unicorn) Subscribe(ctx context.Context, path string) iter.Seq2[Versioned, error] {
 	return Chunks[Versioned](ctx, u.service, "subscribe", path)
 }

@@ -127,7 +127,7 @@ func (c *core) attempt(ctx context.Context, path string, f func(v view) (rev uin
 
 // isRefusal reports whether an operation failed because of what the record is.
 func isRefusal(err error) bool {
-	for _, e := range []error{ErrNoNode, ErrNodeExists, ErrVersion, ErrNotNumber, ErrDamaged} {
+	for _, e := range []error{ErrNoNode, ErrNodeExists, ErrVersion, ErrNotNumber, ErrNoValue, ErrDamaged} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -339,7 +339,10 @@ func (c *core) Increment(ctx context.Context, path string, number []byte) (Versi
 	for err == nil {
 		var current Versioned
 		current, err = c.change(ctx, path, func(v view) (Versioned, error) {
-			if !v.leaf {
+			switch {
+			case v.Value == nil:
+				return Versioned{}, ErrNoValue
+			case !v.leaf:
 				return Versioned{}, ErrHasChildren
 			}
 			sum, err := add(v.Value, number)

@@ -64,6 +64,9 @@ func (s service) put(ctx context.Context, c *rpc.Call) ([]byte, error) {
 		return nil, err
 	}
 	ok, current, err := s.store.Put(ctx, a.path, a.value, a.version)
+	if err == nil {
+		err = current.readable()
+	}
 	if err != nil {
 		return nil, Coded(err)
 	}
@@ -198,9 +201,21 @@ func done(err error) ([]byte, error) {
 	return yes, nil
 }
 
+// readable tells whether clients can be told of what a node is: to them no value is one
+// that does not decode.
+func (v Versioned) readable() error {
+	if v.Value == nil && v.Version != NoVersion {
+		return ErrNoValue
+	}
+	return nil
+}
+
 // oneVersioned answers with a value: [[value, version]]. The bytes are shared by all
 // who are answered with the same.
 func oneVersioned(v Versioned, err error) ([]byte, error) {
+	if err == nil {
+		err = v.readable()
+	}
 	if err != nil {
 		return nil, Coded(err)
 	}
@@ -230,6 +245,7 @@ var codes = []struct {
 	{ErrHasChildren, idl.CategoryUnicorn, idl.UnicornHasChildren},
 	{ErrNotNumber, idl.CategoryUnicorn, idl.UnicornBadType},
 	{ErrDamaged, idl.CategoryUnicorn, idl.UnicornBadValue},
+	{ErrNoValue, idl.CategoryUnicorn, idl.UnicornBadValue},
 	{ErrBadPath, idl.CategoryUnicorn, idl.UnicornBadPath},
 	{ErrBadName, idl.CategoryUnicorn, idl.UnicornBackendInternal},
 	{ErrVersion, idl.CategoryUnicorn, idl.UnicornVersionMismatch},

@@ -120,13 +120,15 @@ func TestServiceSubscriptions(t *testing.T) {
 	p.Send(7, idl.UnicornSubscribe, "/q")
 	p.Want(7, idl.Write, []any{1, 0})
 	p.Send(8, idl.UnicornCreate, "/q/c", 1)
+	p.Want(8, idl.Value, true) // which is no change of the value
+	p.Send(80, idl.UnicornPut, "/q", 2, 0)
 	for range 2 {
 		if f := p.Recv(); f.Channel == 7 {
 			wantCode(t, f, idl.UnicornHasChildren)
 		}
 	}
-	p.Send(9, idl.UnicornSubscribe, "/q")
-	p.WantError(9, idl.CategoryUnicorn, idl.UnicornHasChildren)
+	p.Send(90, idl.UnicornSubscribe, "/q")
+	p.WantError(90, idl.CategoryUnicorn, idl.UnicornHasChildren)
 }
 
 // A message is a frame without its headers.
@@ -340,6 +342,21 @@ func TestServiceErrors(t *testing.T) {
 	want(u, idl.UnicornBackendInternal, idl.UnicornDel, "/p", -1)
 	want(u, idl.UnicornVersionMismatch, idl.UnicornDel, "/p/c", 77)
 	want(u, idl.UnicornBadType, idl.UnicornIncrement, "/p/c", 1)
+	// What was made for a child has no value, until somebody puts one.
+	channel++
+	p.Send(channel, idl.UnicornCreate, "/q/c", "v")
+	p.Want(channel, idl.Value, true)
+	want(u, idl.UnicornBadValue, idl.UnicornIncrement, "/q", 1)
+	channel++
+	p.Send(channel, idl.UnicornDel, "/q/c", 0)
+	p.Want(channel, idl.Value, true)
+	want(u, idl.UnicornBadValue, idl.UnicornGet, "/q")
+	want(u, idl.UnicornBadValue, idl.UnicornSubscribe, "/q")
+	want(u, idl.UnicornBadValue, idl.UnicornPut, "/q", "v", 1)
+	want(u, idl.UnicornBadValue, idl.UnicornIncrement, "/q", 1)
+	channel++
+	p.Send(channel, idl.UnicornPut, "/q", "v", 0)
+	p.Want(channel, idl.Value, true, []any{"v", 1})
 	// A value that could be sent, but not sent back.
 	deep := bytes.Repeat([]byte{0x91}, 29)
 	channel++

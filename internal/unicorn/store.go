@@ -47,12 +47,13 @@ type Store interface {
 	// Increment adds a number to that of a node and returns what the node is now. A
 	// missing node is created with it, its parent is not (ErrNoNode). The sum is a
 	// float if one of the two is. A value that is no number, and a sum of integers
-	// that does not fit in 64 bits, is ErrNotNumber.
+	// that does not fit in 64 bits, is ErrNotNumber; no value at all is ErrNoValue.
 	Increment(ctx context.Context, path string, number []byte) (Versioned, error)
 
 	// Subscribe follows the value of a node, from what it is now, which may be
 	// missing. The watch ends with ErrNoNode when the node is removed, and with
-	// ErrHasChildren when it gets children.
+	// ErrHasChildren when the value changes while the node has children; that there are
+	// some is no change of it.
 	Subscribe(path string) (*Watch[Versioned], error)
 	// SubscribeChildren follows the names of a node's children. The watch ends with
 	// ErrNoNode when the node is removed; a missing node is ErrNoNode, too.
@@ -126,6 +127,8 @@ var (
 	ErrNotNumber = errors.New("value is not a number")
 	// ErrDamaged means that what is stored for a node cannot be read.
 	ErrDamaged = errors.New("stored value is damaged")
+	// ErrNoValue means that a node has no value, as it was made for those below it.
+	ErrNoValue = errors.New("node has no value")
 	// ErrBadPath means that a path is none. See CheckPath.
 	ErrBadPath = errors.New("bad path")
 	// ErrBadName means that a path has a name that no node has, or may be given. See

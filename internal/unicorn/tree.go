@@ -115,7 +115,11 @@ func (t *tree) set(path string, r record, rev uint64) {
 		t.changed(n)
 	}
 	t.enter(n)
-	if changed {
+	switch {
+	case !changed:
+	case len(n.names) > 0:
+		t.values.end(path, ErrHasChildren)
+	default:
 		t.values.change(path)
 	}
 	t.step(rev)
@@ -151,7 +155,6 @@ func (t *tree) place(path string, nth uint64) *node {
 	parent.names[name] = struct{}{}
 	parent.bear(n, nth)
 	t.changed(parent)
-	t.values.end(above, ErrHasChildren)
 	return n
 }
 

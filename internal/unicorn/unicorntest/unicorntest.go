@@ -321,11 +321,11 @@ func incrementRefuses(t *testing.T, s unicorn.Store) {
 	_, err = s.Increment(ctx, "/big", enc(1))
 	wantError(t, err, unicorn.ErrNotNumber)
 	mustCreate(t, s, "/p/c", 1)
-	_, err = s.Increment(ctx, "/p", enc(1))
+	mustCreate(t, s, "/p/c/d", 1)
+	_, err = s.Increment(ctx, "/p/c", enc(1))
 	wantError(t, err, unicorn.ErrHasChildren)
-	mustDel(t, s, "/p/c")
 	_, err = s.Increment(ctx, "/p", enc(1)) // which has no value
-	wantError(t, err, unicorn.ErrNotNumber)
+	wantError(t, err, unicorn.ErrNoValue)
 }
 
 func incrementWithoutParent(t *testing.T, s unicorn.Store) {
@@ -528,6 +528,8 @@ func subscriptionEnds(t *testing.T, s unicorn.Store) {
 	mustCreate(t, s, "/parent/child", 1)
 	wantEnd(t, removed, unicorn.ErrNoNode)
 	wantEnd(t, unread, unicorn.ErrNoNode)
+	wantQuiet(t, parent)
+	mustPut(t, s, "/parent", 2, 0)
 	wantEnd(t, parent, unicorn.ErrHasChildren)
 	_, err := s.Subscribe("/parent")
 	wantError(t, err, unicorn.ErrHasChildren)
