@@ -17,7 +17,7 @@ import (
 type Service struct {
 	conn   *connector
 	opts   CallOptions
-	client *Client // is held for as long as the handle is; nil for a handle of its own
+	client *Client // of which a handle is in use while this one is; nil for those that the client has itself
 }
 
 // CallOptions are how the calls of a Service are made.
