@@ -84,11 +84,15 @@ type value struct {
 }
 
 // flatten gives the values of the metrics that a query selects, by name.
-func flatten(all []Metric, q *Query, more bool) []value {
-	var out []value
+func flatten(all []Metric, q *Query, more bool) (out []value, err error) {
 	for i := range all {
 		m := &all[i]
-		if m.More && !more || !q.Selects(m) {
+		if m.More && !more {
+			continue
+		}
+		if wanted, err := q.Selects(m); err != nil {
+			return nil, err
+		} else if !wanted {
 			continue
 		}
 		for name, v := range m.Values {
@@ -100,7 +104,7 @@ func flatten(all []Metric, q *Query, more bool) []value {
 		}
 	}
 	slices.SortFunc(out, func(a, b value) int { return cmp.Compare(a.name, b.name) })
-	return out
+	return out, nil
 }
 
 // plain gives a flat map.

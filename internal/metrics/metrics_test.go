@@ -122,7 +122,14 @@ func TestRefuses(t *testing.T) {
 	want(idl.CategoryGeneric, idl.GenericInvalid, "xml")
 	want(idl.CategoryGeneric, idl.GenericInvalid, "plain", "name")
 	want(idl.CategoryGeneric, idl.GenericInvalid, "plain", dict{"nothing": list{}})
+	want(idl.CategoryDispatch, idl.DispatchUncaught, "plain", dict{"nothing": "text"})
 	want(idl.CategoryGeneric, idl.GenericIO)
+	p = play(t, func(context.Context) ([]metrics.Metric, error) { return some(), nil })
+	channel = 0
+	name, number := dict{"name": list{}}, dict{"const": list{5}}
+	want(idl.CategoryDispatch, idl.DispatchUncaught, "plain", dict{"contains": list{name, number}})
+	want(idl.CategoryDispatch, idl.DispatchUncaught, "plain", dict{"contains": list{number, name}})
+	want(idl.CategoryDispatch, idl.DispatchUncaught, "json", dict{"eq": list{dict{"tag": list{number}}, name}})
 }
 
 func TestQueries(t *testing.T) {
@@ -143,7 +150,23 @@ func TestQueries(t *testing.T) {
 		{dict{"or": list{dict{"eq": list{kind, is("timer")}}, dict{"eq": list{kind, is("meter")}}}}, []string{"app.rate", "app.timings"}},
 		{dict{"eq": list{dict{"tag": list{is("app")}}, is("hello")}}, []string{"app.requests.accepted"}},
 		{dict{"eq": list{dict{"tag": list{is("none")}}, is("")}}, all},
-		{dict{"eq": list{is(int64(5)), is("5")}}, all},
+		{dict{"eq": list{is(int64(5)), is("5")}}, nil},
+		{dict{"eq": list{is(int64(5)), is(int64(7))}}, all}, // whole numbers are hardly compared
+		{dict{"eq": list{is(int64(0)), is(int64(0))}}, nil},
+		{dict{"eq": list{is(int64(-5)), is(int64(-7))}}, all},
+		{dict{"eq": list{is(int64(-5)), is(uint64(1 << 63))}}, nil},
+		{dict{"eq": list{is(1.5), is(1.5)}}, all},
+		{dict{"eq": list{is(nil), is(nil)}}, all},
+		{dict{"eq": list{is(true), is(false)}}, nil},
+		{dict{"eq": list{is(list{"a", dict{"b": 1.5}}), is(list{"a", dict{"b": 1.5}})}}, all},
+		{dict{"eq": list{is(list{"a"}), is("a")}}, nil},
+		{dict{"eq": list{is("a"), is(list{"a"})}}, nil},
+		{dict{"eq": list{is(nil), is(dict{})}}, nil},
+		{dict{"and": list{}}, all},
+		{dict{"or": list{}}, nil},
+		{dict{"eq": list{dict{"tag": list{is("name")}}, name}}, all},
+		{dict{"eq": list{dict{"tag": list{is("type")}}, is("timer")}}, []string{"app.timings"}},
+		{dict{"and": list{dict{"eq": list{name, is("none")}}, dict{"contains": list{name, is(5.5)}}}}, nil}, // it is not come to
 	} {
 		q, err := metrics.ParseQuery(c.query)
 		if err != nil {
@@ -152,7 +175,11 @@ func TestQueries(t *testing.T) {
 		}
 		got := map[string]bool{}
 		for _, m := range some() {
-			if q.Selects(&m) {
+			wanted, err := q.Selects(&m)
+			if err != nil {
+				t.Errorf("%v: %v", c.query, err)
+			}
+			if wanted {
 				got[m.Name] = true
 			}
 		}
@@ -179,9 +206,9 @@ func TestBadQueries(t *testing.T) {
 		{"name", "want a map"}, {list{}, "want a map"}, {dict{}, "want a map"}, {dict{"eq": list{}, "or": list{}}, "want a map"},
 		{dict{"eq": nil}, `arguments of "eq" are <nil>`}, {dict{"eq": list{name}}, `operator "eq" has 1 arguments, want 2`},
 		{dict{"ne": list{name, name}}, `unknown filter "ne"`}, {dict{"name": list{}}, `unknown filter "name"`},
-		{dict{"and": list{}}, "has no arguments"}, {dict{"or": list{"x"}}, "want a map"}, {dict{"eq": list{name, "x"}}, "want a map"},
+		{dict{"or": list{"x"}}, "want a map"}, {dict{"eq": list{name, "x"}}, "want a map"},
 		{dict{"eq": list{"x", name}}, "want a map"}, {dict{"eq": list{name, dict{"name": list{"x"}}}}, "want 0"}, {dict{"eq": list{name, dict{"type": list{"x"}}}}, "want 0"},
-		{dict{"eq": list{name, dict{"const": list{}}}}, "want 1"}, {dict{"eq": list{name, dict{"const": list{nil}}}}, "constant of type <nil>"},
+		{dict{"eq": list{name, dict{"const": list{}}}}, "want 1"},
 		{dict{"eq": list{name, dict{"tag": list{}}}}, "want 1"}, {dict{"eq": list{name, dict{"tag": list{"x"}}}}, "want a map"},
 		{dict{"eq": list{name, dict{"eq": list{}}}}, `unknown operator "eq"`}, {nested(13), "nested deeper than 12"},
 	} {
@@ -215,7 +242,9 @@ func FuzzQuery(f *testing.F) {
 			return
 		}
 		for _, m := range some() {
-			q.Selects(&m)
+			if _, err := q.Selects(&m); err != nil && rpc.AsError(err).Category != idl.CategoryDispatch {
+				t.Error(err)
+			}
 		}
 	})
 }

@@ -1,11 +1,16 @@
 package metrics
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/cocaine/cocaine-go/internal/idl"
 	"github.com/cocaine/cocaine-go/internal/msgpack"
+	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 const (
@@ -22,20 +27,31 @@ var ErrQuery = errors.New("bad query")
 // its arguments:
 //
 //	filters  {"eq": [x, x]}  {"contains": [x, x]}  {"ge": [x, x]}  {"and": [f, ...]}  {"or": [f, ...]}
-//	texts    {"const": [text]}  {"name": []}  {"type": []}  {"tag": [x]}
+//	things   {"const": [thing]}  {"name": []}  {"type": []}  {"tag": [x]}
 //
-// contains looks for the second text in the first. ge is true of any two things, as in
-// the original, which never came to comparing them. A tag that a metric lacks is the empty
-// text. A Query does not change and may be shared.
+// eq compares as equal says. contains looks for the second text in the first. ge is true of
+// any two things, as in the original, which never came to comparing them. Name and type are
+// tags, too; one that a metric lacks is the empty text. A Query does not change and may be
+// shared.
 type Query struct{ selects predicate }
 
 type (
-	predicate func(m *Metric) bool
-	extractor func(m *Metric) string
+	predicate func(m *Metric) (bool, error)
+	extractor func(m *Metric) (any, error)
 )
 
-// Selects reports whether a metric is wanted. A nil Query wants all.
-func (q *Query) Selects(m *Metric) bool { return q == nil || q.selects(m) }
+// errKind is what is wrong with a thing of another kind than is wanted. In the original it
+// was a failure that nobody expected, and so it is told.
+var errKind = rpc.Errorf(idl.CategoryDispatch, idl.DispatchUncaught, "bad query: a thing in it is of another kind than its operator wants")
+
+// Selects reports whether a metric is wanted. A nil Query wants all. It fails if the query
+// takes something for a text that is none.
+func (q *Query) Selects(m *Metric) (bool, error) {
+	if q == nil {
+		return true, nil
+	}
+	return q.selects(m)
+}
 
 // DecodeQuery reads a query from one msgpack value; nil wants all metrics.
 func DecodeQuery(b []byte) (*Query, error) {
@@ -73,7 +89,7 @@ func node(ast any, depth int) (op string, args []any, err error) {
 	}
 	for op, v := range m {
 		if args, ok = v.([]any); !ok {
-			return "", nil, fmt.Errorf("arguments of %q are %T, want a list", op, v)
+			return "", nil, fmt.Errorf("arguments of %q are %T, want a list: %w", op, v, errKind)
 		}
 		return op, args, nil
 	}
@@ -96,19 +112,63 @@ func parseFilter(ast any, depth int) (predicate, error) {
 	case "and", "or":
 		return parseLogic(op, args, depth-1)
 	case "eq":
-		return parseRelation(op, args, depth-1, func(a, b string) bool { return a == b })
+		return parseRelation(op, args, depth-1, func(a, b any) (bool, error) { return equal(a, b), nil })
 	case "contains":
-		return parseRelation(op, args, depth-1, strings.Contains)
+		return parseRelation(op, args, depth-1, contains)
 	case "ge":
-		return func(*Metric) bool { return true }, arity(op, args, 2)
+		return func(*Metric) (bool, error) { return true, nil }, arity(op, args, 2)
 	}
 	return nil, fmt.Errorf("unknown filter %q", op)
 }
 
-func parseLogic(op string, args []any, depth int) (predicate, error) {
-	if len(args) == 0 {
-		return nil, fmt.Errorf("operator %q has no arguments", op)
+// contains looks for the second text in the first.
+func contains(a, b any) (bool, error) {
+	text, ok := a.(string)
+	part, ok2 := b.(string)
+	if !ok || !ok2 {
+		return false, errKind
 	}
+	return strings.Contains(text, part), nil
+}
+
+// equal compares as the original did: things of one kind, lists and maps by what is in
+// them. Of whole numbers it looks at their signs, and whether the first is zero, which
+// equals none.
+func equal(a, b any) bool {
+	switch a := a.(type) {
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, equal)
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, b, equal)
+	}
+	m, ok := sign(a)
+	n, ok2 := sign(b)
+	if ok && ok2 {
+		return m != 0 && (m < 0) == (n < 0)
+	}
+	if _, list := b.([]any); list {
+		return false
+	}
+	if _, dict := b.(map[string]any); dict {
+		return false
+	}
+	return a == b
+}
+
+// sign is that of a whole number.
+func sign(v any) (sign int, ok bool) {
+	switch v := v.(type) {
+	case int64:
+		return cmp.Compare(v, 0), true
+	case uint64:
+		return cmp.Compare(v, 0), true
+	}
+	return 0, false
+}
+
+func parseLogic(op string, args []any, depth int) (predicate, error) {
 	all := make([]predicate, len(args))
 	for i, arg := range args {
 		var err error
@@ -117,17 +177,17 @@ func parseLogic(op string, args []any, depth int) (predicate, error) {
 		}
 	}
 	decisive := op == "or" // one that is so decides
-	return func(m *Metric) bool {
+	return func(m *Metric) (bool, error) {
 		for _, p := range all {
-			if p(m) == decisive {
-				return decisive
+			if is, err := p(m); err != nil || is == decisive {
+				return decisive, err
 			}
 		}
-		return !decisive
+		return !decisive, nil
 	}, nil
 }
 
-func parseRelation(op string, args []any, depth int, holds func(a, b string) bool) (predicate, error) {
+func parseRelation(op string, args []any, depth int, holds func(a, b any) (bool, error)) (predicate, error) {
 	if err := arity(op, args, 2); err != nil {
 		return nil, err
 	}
@@ -139,7 +199,17 @@ func parseRelation(op string, args []any, depth int, holds func(a, b string) boo
 	if err != nil {
 		return nil, err
 	}
-	return func(m *Metric) bool { return holds(a(m), b(m)) }, nil
+	return func(m *Metric) (bool, error) {
+		x, err := a(m)
+		if err != nil {
+			return false, err
+		}
+		y, err := b(m)
+		if err != nil {
+			return false, err
+		}
+		return holds(x, y)
+	}, nil
 }
 
 func parseExtractor(ast any, depth int) (extractor, error) {
@@ -149,11 +219,14 @@ func parseExtractor(ast any, depth int) (extractor, error) {
 	}
 	switch op {
 	case "name":
-		return func(m *Metric) string { return m.Name }, arity(op, args, 0)
+		return func(m *Metric) (any, error) { return m.Name, nil }, arity(op, args, 0)
 	case "type":
-		return func(m *Metric) string { return string(m.Kind) }, arity(op, args, 0)
+		return func(m *Metric) (any, error) { return string(m.Kind), nil }, arity(op, args, 0)
 	case "const":
-		return parseConst(args)
+		if err := arity(op, args, 1); err != nil {
+			return nil, err
+		}
+		return func(*Metric) (any, error) { return args[0], nil }, nil
 	case "tag":
 		if err := arity(op, args, 1); err != nil {
 			return nil, err
@@ -162,21 +235,28 @@ func parseExtractor(ast any, depth int) (extractor, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(m *Metric) string { return m.Tags[name(m)] }, nil
+		return func(m *Metric) (any, error) {
+			x, err := name(m)
+			if err != nil {
+				return nil, err
+			}
+			text, ok := x.(string)
+			if !ok {
+				return nil, errKind
+			}
+			return m.tag(text), nil
+		}, nil
 	}
-	return nil, fmt.Errorf("unknown operator %q, want a text", op)
+	return nil, fmt.Errorf("unknown operator %q, want a thing", op)
 }
 
-func parseConst(args []any) (extractor, error) {
-	if err := arity("const", args, 1); err != nil {
-		return nil, err
+// tag gives the value of a tag, the empty text if there is none.
+func (m *Metric) tag(name string) string {
+	switch name {
+	case "name":
+		return m.Name
+	case "type":
+		return string(m.Kind)
 	}
-	switch v := args[0].(type) {
-	case string:
-		return func(*Metric) string { return v }, nil
-	case bool, int64, uint64, float64:
-		text := fmt.Sprint(v)
-		return func(*Metric) string { return text }, nil
-	}
-	return nil, fmt.Errorf("constant of type %T, want text", args[0])
+	return m.Tags[name]
 }

@@ -41,14 +41,18 @@ func (s service) fetch(ctx context.Context, c *rpc.Call) ([]byte, error) {
 	var q *Query
 	if query != nil {
 		if q, err = DecodeQuery(query); err != nil {
-			return nil, err // [12, 22]
+			return nil, err // [12, 22], or [7, 7]
 		}
 	}
 	all, err := s.source(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return msgpack.AppendValue(msgpack.AppendArray(nil, 1), shape(flatten(all, q, more)))
+	values, err := flatten(all, q, more)
+	if err != nil {
+		return nil, err
+	}
+	return msgpack.AppendValue(msgpack.AppendArray(nil, 1), shape(values))
 }
 
 func shapeOf(form string) (func([]value) map[string]any, error) {
