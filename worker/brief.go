@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cocaine/cocaine-go/internal/rpc"
 )
 
 // A brief serves calls on the goroutine of the session's reader, one after the other:
@@ -22,7 +20,7 @@ import (
 // of the call being served, and the reader has the others; everything but at and what the clock
 // keeps belongs to the reader, of which there is one at a time.
 type brief struct {
-	session *rpc.Session
+	succeed func() // has a new goroutine be the reader: Session.Relieve
 	crew    *crew
 	calls   []*call
 	hand    *hand
@@ -58,28 +56,20 @@ const (
 // serve serves the calls that wait. It is the session's Between: it returns false if
 // its goroutine is not the reader any more.
 func (s *brief) serve() (still bool) {
-	n := len(s.calls)
-	if n < fewest {
+	if len(s.calls) < fewest {
 		return true
 	}
-	if s.hand == nil {
-		s.hand = s.crew.join()
-	}
-	h, number, last := s.hand, s.next+1, s.next+uint64(n)
-	s.first, s.next = number, last
-	s.at.Store(number)
-	s.arm()
-	returned := false
+	t := s.take()
 	defer func() {
-		if !returned { // a handler ended the goroutine
-			s.relieve(number)
-			s.leave(h)
+		if !t.returned { // a handler ended the goroutine
+			s.relieve(t.number)
+			s.leave(t.hand)
 		}
 	}()
-	still = s.serveAll(h, &number)
-	returned = true
-	if !still || !s.at.CompareAndSwap(last, atRest) {
-		s.leave(h)
+	still = s.serveAll(t)
+	t.returned = true
+	if !still || !s.at.CompareAndSwap(t.number, atRest) {
+		s.leave(t.hand)
 		return false
 	}
 	s.crew.flush()
@@ -88,20 +78,41 @@ func (s *brief) serve() (still bool) {
 	return true
 }
 
-// serveAll serves one call after the other, as long as the goroutine has them. number
-// is that of the one being served.
-func (s *brief) serveAll(h *hand, number *uint64) (still bool) {
+// A stint is what a goroutine does as the reader before it writes. From take on it may
+// be relieved at any point, even before its first call, and must not look at the calls
+// of the brief: they may be another reader's by then.
+type stint struct {
+	calls    []*call
+	hand     *hand
+	number   uint64 // of the call being served
+	returned bool
+}
+
+func (s *brief) take() *stint {
+	if s.hand == nil {
+		s.hand = s.crew.join()
+	}
+	t := &stint{calls: s.calls, hand: s.hand, number: s.next + 1}
+	s.first = t.number
+	s.next += uint64(len(s.calls))
+	s.at.Store(t.number)
+	s.arm()
+	return t
+}
+
+// serveAll serves one call after the other, as long as the goroutine has them.
+func (s *brief) serveAll(t *stint) (still bool) {
 	began := time.Now()
-	for k, c := range s.calls {
+	for k, c := range t.calls {
 		if k > 0 {
-			if !s.at.CompareAndSwap(*number, *number+1) {
+			if !s.at.CompareAndSwap(t.number, t.number+1) {
 				return false
 			}
-			*number++
+			t.number++
 		}
-		h.now.Store(&c.request)
+		t.hand.now.Store(&c.request)
 		c.serve()
-		h.now.Store(nil)
+		t.hand.now.Store(nil)
 		if k%answersAt == answersAt-1 && time.Since(began) > maxDelay {
 			s.crew.flush()
 			began = time.Now()
@@ -166,7 +177,7 @@ func (s *brief) relieve(number uint64) bool {
 	}
 	s.armed.Store(false)
 	s.at.Store(atRest)
-	s.session.Relieve()
+	s.succeed()
 	return true
 }
 

@@ -139,7 +139,7 @@ func newRun(ctx context.Context, w *Worker, conn net.Conn) *run {
 	})
 	r.crew.flush = r.session.Flush
 	r.intake.crew = &r.crew
-	r.intake.brief.session, r.intake.brief.crew = r.session, &r.crew
+	r.intake.brief.succeed, r.intake.brief.crew = r.session.Relieve, &r.crew
 	hello := msgpack.AppendString(msgpack.AppendArray(nil, 1), w.opts.UUID)
 	rpc.Run(func(b *rpc.Batch) {
 		// A connection that is lost already ends the session, and so the run.
