@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,10 +63,10 @@ func TestMemoryOfHalfFrames(t *testing.T) {
 func TestMemoryOfCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
-		running := 0
+		var running atomic.Int32
 		m := rpc.NewMux(kinds, rpc.MuxOptions{})
 		m.Unary("unary", func(context.Context, *rpc.Call) ([]byte, error) {
-			running++ // one at a time begins: the test waits in between
+			running.Add(1)
 			<-gate
 			return nil, nil
 		})
@@ -76,8 +77,8 @@ func TestMemoryOfCalls(t *testing.T) {
 			p.Write(largeFrame(ch, kindUnary, 700<<10))
 			synctest.Wait()
 		}
-		if running != 2 {
-			t.Errorf("%d large calls run at once, want 2", running)
+		if n := running.Load(); n != 2 {
+			t.Errorf("%d large calls run at once, want 2", n)
 		}
 		other := rpctest.New(t, rpctest.Options{Session: o, Buffer: 32 << 20})
 		other.Write(largeFrame(1, kindUnary, 3500<<10)) // which is read and then does not fit twice
