@@ -171,7 +171,7 @@ func TestVersionMismatch(t *testing.T) {
 	if _, err := cocaine.Get[[]string](patient(t), right, "list"); err != nil {
 		t.Error(err)
 	}
-	sent := node.Frames()
+	sent := node.Calls()
 	wrong := right.With(cocaine.CallOptions{Version: 7})
 	for what, err := range map[string]error{
 		"Connect": wrong.Connect(patient(t)), "Exec": cocaine.Exec(patient(t), wrong, "list"), "Methods": second(wrong.Methods(patient(t))),
@@ -181,7 +181,7 @@ func TestVersionMismatch(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if n := node.Frames(); n != sent {
-		t.Errorf("%d frames were sent", n-sent)
+	if n := node.Calls(); n != sent {
+		t.Errorf("%d calls were sent", n-sent)
 	}
 }

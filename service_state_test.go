@@ -197,8 +197,8 @@ func TestMethodsAndVersion(t *testing.T) {
 	if v, err := svc.Version(patient(t)); err != nil || v != idl.NodeService.Version {
 		t.Errorf("version %d, %v", v, err)
 	}
-	if n := node.Frames(); n != 0 {
-		t.Errorf("%d frames were sent to learn that", n)
+	if n := node.Calls(); n != 0 {
+		t.Errorf("%d calls were sent to learn that", n)
 	}
 }
 

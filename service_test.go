@@ -112,8 +112,8 @@ func TestUnknownMethod(t *testing.T) {
 	if _, err := cocaine.Get[any](patient(t), svc, "list"); err != nil {
 		t.Fatal(err)
 	}
-	if n := node.Frames(); n != 1 {
-		t.Fatalf("the service got %d frames, want that of list only", n)
+	if n := node.Calls(); n != 1 {
+		t.Fatalf("the service got %d calls, want that of list only", n)
 	}
 }
 
@@ -375,8 +375,8 @@ func TestExpiredContext(t *testing.T) {
 	if _, err := client.Node().List(ctx); !errors.Is(err, cause) {
 		t.Errorf("got %v", err)
 	}
-	if n := node.Frames(); n != 0 {
-		t.Errorf("%d frames were sent", n)
+	if n := node.Calls(); n != 0 {
+		t.Errorf("%d calls were sent", n)
 	}
 }
 

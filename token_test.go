@@ -107,7 +107,7 @@ func TestTokenSource(t *testing.T) {
 			t.Errorf("the service saw %q, want %q", got, want)
 		}
 	}
-	frames := node.Frames()
+	calls := node.Calls()
 	err := cocaine.Exec(ctx, svc, "list")
 	if !errors.Is(err, broken) || err.Error() != "cannot call node.list: cannot get token: no more tokens" {
 		t.Errorf("got %v", err)
@@ -115,7 +115,7 @@ func TestTokenSource(t *testing.T) {
 	if _, err := svc.Call(ctx, "list"); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	if node.Frames() != frames {
+	if node.Calls() != calls {
 		t.Error("a call without its token was sent")
 	}
 	if client.Service("node").State() != cocaine.Connected {

@@ -17,6 +17,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cocaine/cocaine-go/internal/idl"
@@ -152,6 +153,7 @@ type Service struct {
 	server *rpc.Server
 	served chan error
 	once   sync.Once
+	calls  atomic.Int64
 	t      testing.TB
 }
 
@@ -163,6 +165,9 @@ func Listen(t testing.TB, a rpc.Acceptor) *Service {
 		t.Fatal(err)
 	}
 	s := &Service{ln: ln, server: rpc.NewServer(rpc.ServerOptions{}), served: make(chan error, 1), t: t}
+	if m, ok := a.(*rpc.Mux); ok {
+		a = counted{m, &s.calls}
+	}
 	go func() { s.served <- s.server.Serve(context.Background(), ln, a) }()
 	t.Cleanup(s.Stop)
 	return s
@@ -186,5 +191,27 @@ func (s *Service) Stop() {
 	})
 }
 
-// Frames is how many frames the service has received.
-func (s *Service) Frames() uint64 { return s.server.Stats().FramesIn.Load() }
+// Calls is how many calls the service has received. One that has been answered counts.
+func (s *Service) Calls() int64 { return s.calls.Load() }
+
+// counted is a Mux whose calls are counted before they are served.
+type counted struct {
+	*rpc.Mux
+	calls *atomic.Int64
+}
+
+// Accept implements rpc.Acceptor.
+func (c counted) Accept(b *rpc.Batch, s *rpc.Session, ch uint64, f *rpc.Frame) rpc.Receiver {
+	c.calls.Add(1)
+	return c.Mux.Accept(b, s, ch, f)
+}
+
+// AcceptCall implements rpc.CallAcceptor. A call that it does not take comes to Accept.
+func (c counted) AcceptCall(b *rpc.Batch, s *rpc.Session, ch uint64, first, write *rpc.Frame) bool {
+	c.calls.Add(1)
+	if c.Mux.AcceptCall(b, s, ch, first, write) {
+		return true
+	}
+	c.calls.Add(-1)
+	return false
+}
