@@ -122,7 +122,11 @@ func (h *Host) assign(b *rpc.Batch, r *request) bool {
 	if w == nil || h.o.Concurrency > 0 && len(w.requests) >= h.o.Concurrency {
 		return false
 	}
-	id, err := w.session.Open(b, (*fromWorker)(r), idl.WorkerInvoke, r.invoke, r.headers)
+	headers := r.headers
+	if len(r.echo) == 0 && !w.hears { // a worker of an old framework
+		headers = relay.AppendUntraced(nil, headers)
+	}
+	id, err := w.session.Open(b, (*fromWorker)(r), idl.WorkerInvoke, r.invoke, headers)
 	if err != nil {
 		return false // its connection has ended, and its own reader is about to say so
 	}

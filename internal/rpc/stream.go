@@ -97,6 +97,14 @@ func open(n *idl.Node) *idl.Node {
 // It is called before anything is sent.
 func (st *Stream) Gather() { st.gathers = true }
 
+// Ended reports whether the receiving half is closed: the peer has sent its last
+// message, whether that has been received from the Stream or not, or is gone.
+func (st *Stream) Ended() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.recv == nil
+}
+
 // ID is the channel number on the wire.
 func (st *Stream) ID() uint64 { return st.id }
 

@@ -101,7 +101,7 @@ func (s service) subscribe(ctx context.Context, c *rpc.Call, st *rpc.Stream) err
 			if err != nil {
 				return err
 			}
-			if err := st.Send(ctx, idl.Write, args); err != nil {
+			if err := tell(ctx, st, args); err != nil {
 				return err
 			}
 		}
@@ -125,7 +125,7 @@ func (s service) subscribeChildren(ctx context.Context, c *rpc.Call, st *rpc.Str
 			if err != nil {
 				return Coded(err)
 			}
-			if err := st.Send(ctx, idl.Write, children.args()); err != nil {
+			if err := tell(ctx, st, children.args()); err != nil {
 				return err
 			}
 		}
@@ -167,6 +167,16 @@ func (s service) lock(ctx context.Context, c *rpc.Call, st *rpc.Stream) error {
 	})
 }
 
+// tell sends a subscriber what is new, unless the subscription has been closed: what
+// came to be after the close, on the same connection perhaps, is not for it, whichever
+// of the two is noticed first.
+func tell(ctx context.Context, st *rpc.Stream, args []byte) error {
+	if st.Ended() {
+		return errOver
+	}
+	return st.Send(ctx, idl.Write, args)
+}
+
 // errOver ends what a client has closed.
 var errOver = errors.New("closed by its client")
 
@@ -181,7 +191,7 @@ func whileOpen(ctx context.Context, st *rpc.Stream, f func(ctx context.Context) 
 		cancel(errOver)
 	}()
 	err := f(ctx)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || err == errOver {
 		st.Mute()
 		err = nil
 	}

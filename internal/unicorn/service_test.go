@@ -16,6 +16,7 @@ import (
 	"github.com/cocaine/cocaine-go/internal/rpc"
 	"github.com/cocaine/cocaine-go/internal/rpc/rpctest"
 	"github.com/cocaine/cocaine-go/internal/unicorn"
+	"github.com/cocaine/cocaine-go/internal/wire"
 )
 
 // play connects to a service over a store.
@@ -129,6 +130,25 @@ func TestServiceSubscriptions(t *testing.T) {
 	}
 	p.Send(90, idl.UnicornSubscribe, "/q")
 	p.WantError(90, idl.CategoryUnicorn, idl.UnicornHasChildren)
+}
+
+// What changes after a subscription was closed is not told to it, though the close and
+// the change come at once.
+func TestServiceChangeRightAfterClose(t *testing.T) {
+	p := play(t, openMemory(t))
+	p.Send(1, idl.UnicornCreate, "/a", 0)
+	p.Want(1, idl.Value, true)
+	put := idl.Unicorn.Method("put").ID
+	ch := uint64(1)
+	for version := range 200 {
+		p.Send(ch+1, idl.UnicornSubscribe, "/a")
+		p.Want(ch+1, idl.Write, []any{version, version})
+		both := wire.AppendFrame(nil, wire.Frame{Channel: ch + 1, Type: idl.UnicornClose})
+		both = wire.AppendFrame(both, wire.Frame{Channel: ch + 2, Type: put, Args: p.Args("/a", version+1, version)})
+		p.Write(both)
+		p.Want(ch+2, idl.Value, true, []any{version + 1, version + 1})
+		ch += 2
+	}
 }
 
 // A message is a frame without its headers.
