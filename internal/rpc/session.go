@@ -226,7 +226,8 @@ func NewSession(conn net.Conn, opts SessionOptions) *Session {
 
 // Run reads and dispatches until the session ends, because the peer closed it,
 // it broke, Close was called or ctx ended. It returns when every goroutine of the
-// session has ended. The error wraps ErrClosed or ErrDisconnected.
+// session has ended, but for those that SessionOptions.Between still keeps after another
+// has become the reader in their place. The error wraps ErrClosed or ErrDisconnected.
 func (s *Session) Run(ctx context.Context) error {
 	defer close(s.ended)
 	s.opts.Stats.Sessions.Add(1)
